@@ -1,0 +1,60 @@
+"""What the core asks of an array, whatever its framework: its namespace and its dtype.
+
+Everything here goes through the array API standard (https://data-apis.org/array-api) and array-api-compat;
+nothing imports a framework. Modules that compute with the caller's own arrays (`network`, `initializers`,
+`numeric.central_difference`) take the namespace from here; those that compute on host copies go through a Backend.
+"""
+
+from typing import Any
+
+__all__ = [
+    "Array",
+    "HostArray",
+    "Namespace",
+    "dtype_name",
+    "is_array",
+    "is_floating",
+    "namespace",
+    "resolve_dtype",
+]
+
+import numpy as np
+import numpy.typing as npt
+
+Array = Any
+"""An array of some framework. The standard has no static type for it yet."""
+
+HostArray = npt.NDArray[Any]
+"""A numpy array in the host's memory."""
+
+Namespace = Any
+"""A module that implements the array API standard."""
+
+
+def namespace(*arrays: Array) -> Namespace:
+    """Array API namespace that all `arrays` share. Raises TypeError if they share none."""
+    from array_api_compat import array_namespace  # noqa: PLC0415 -- it imports the array's own compat module
+
+    return array_namespace(*arrays)
+
+
+def is_array(x: object) -> bool:
+    """Whether `x` is an array of a framework that is already imported, or a NumPy scalar."""
+    from array_api_compat import is_array_api_obj  # noqa: PLC0415 -- keeps `import gradproof` light
+
+    return isinstance(x, np.generic) or bool(is_array_api_obj(x))
+
+
+def dtype_name(x: Array) -> str:
+    """Name of the dtype of `x` in the standard's spelling: "float32", "bfloat16", "int64"."""
+    return str(x.dtype).rpartition(".")[2]
+
+
+def is_floating(x: Array) -> bool:
+    """Whether `x` holds real floating-point numbers (float16, bfloat16, float32, float64, …)."""
+    return "float" in dtype_name(x)
+
+
+def resolve_dtype(xp: Namespace, dtype: Any) -> Any:
+    """Dtype object of namespace `xp` for a name ("float32"); None and dtype objects pass through."""
+    return getattr(xp, dtype) if isinstance(dtype, str) else dtype

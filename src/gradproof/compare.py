@@ -1,0 +1,86 @@
+"""Two Estimates side by side: do they agree within what each can know? Comparisons are written so that NaN fails."""
+
+__all__ = ["Directional", "along", "compare_arrays", "compare_slope"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradproof.arrays import HostArray
+from gradproof.numeric.line import Probe
+from gradproof.verdict import Estimate, Finding, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Directional:
+    """A gradient along a probe: Σ g_i v_i, how far that can be off, and how large its terms are."""
+
+    value: float
+    bar: float
+    scales: tuple[float, ...]
+    """Root of the sum of squares of the terms, per leaf: what a random error of relative size 1 would amount to."""
+
+    @property
+    def scale(self) -> float:
+        """The same over all leaves."""
+        return float(np.hypot.reduce(self.scales)) if self.scales else 0.0
+
+
+def along(gradient: Sequence[Estimate], probe: Probe) -> Directional:
+    """`gradient` along `probe`; both have one array per leaf."""
+    pairs = list(zip(gradient, probe, strict=True))
+    return Directional(
+        value=float(sum(np.vdot(estimate.value, v) for estimate, v in pairs)),
+        bar=float(sum(np.vdot(estimate.bar, np.abs(v)) for estimate, v in pairs)),
+        scales=tuple(float(np.linalg.norm((estimate.value * v).ravel())) for estimate, v in pairs),
+    )
+
+
+def compare_arrays(
+    what: str, names: tuple[str, str], leaf: str | None, first: Estimate, second: Estimate, resolution: float
+) -> Finding:
+    """Entry by entry: DISAGREES if one entry's gap exceeds both bars, AGREES if the bars were narrow enough."""
+    gap = np.abs(first.value - second.value)
+    bar = first.bar + second.bar
+    worst = _worst(gap, bar)
+    scale = float(max(np.linalg.norm(first.value.ravel()), np.linalg.norm(second.value.ravel())))
+    refuted = not bool(np.all(gap <= bar))
+    verdict, reason = _verdict(refuted, float(np.linalg.norm(bar.ravel())), scale, resolution)
+    return Finding(
+        what, names, leaf, verdict, reason,
+        gap=float(gap[worst]), bar=float(bar[worst]), scale=scale, worst=worst,
+        values={names[0]: float(first.value[worst]), names[1]: float(second.value[worst])},
+    )  # fmt: skip
+
+
+def compare_slope(
+    names: tuple[str, str], leaf: str | None, claim: Directional, slope: Estimate, resolution: float
+) -> Finding:
+    """A claim along a probe against the numeric slope, both scalars; the scale is that of the claim's terms."""
+    value, numeric_bar = slope.value.item(), slope.bar.item()
+    gap, bar = abs(claim.value - value), claim.bar + numeric_bar
+    scale = max(claim.scale, abs(value))
+    verdict, reason = _verdict(not gap <= bar, bar, scale, resolution)
+    if verdict is Verdict.UNDECIDED and abs(value) <= numeric_bar and claim.scale <= bar:
+        reason = Reason.VANISHING
+    return Finding(
+        "slope", names, leaf, verdict, reason, gap=gap, bar=bar, scale=scale,
+        values={names[0]: claim.value, names[1]: value},
+    )  # fmt: skip
+
+
+def _verdict(refuted: bool, bar: float, scale: float, resolution: float) -> tuple[Verdict, Reason | None]:
+    if refuted:
+        return Verdict.DISAGREES, Reason.DIFFERS
+    if bar <= resolution * scale or bar == 0:
+        return Verdict.AGREES, None
+    return Verdict.UNDECIDED, Reason.RESOLUTION
+
+
+def _worst(gap: HostArray, bar: HostArray) -> tuple[int, ...]:
+    """Index of the entry whose gap is the largest multiple of its bar; a NaN gap is the worst of all."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = np.where(gap == 0, 0.0, gap / bar)
+    flat = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
+    return tuple(int(i) for i in np.unravel_index(flat, gap.shape))

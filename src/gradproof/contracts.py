@@ -1,0 +1,150 @@
+"""What must hold before values are compared: structure, shape, dtype, purity, finiteness. Nothing broadcasts."""
+
+__all__ = ["ContractBroken", "changed", "claimed_leaves", "not_finite", "repeated", "stale"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradproof.arrays import Array, HostArray, dtype_name, is_array
+from gradproof.backend import Backend, backend_for
+from gradproof.point import Point
+from gradproof.trees import leaves_by_path
+from gradproof.verdict import Finding, Reason, Verdict
+
+
+class ContractBroken(Exception):
+    """A claim that cannot be compared; `findings` says what is wrong with it, leaf by leaf."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
+
+
+def broken(source: str, leaf: str | None, reason: Reason, detail: str) -> Finding:
+    """Finding for a contract that `source` does not keep."""
+    return Finding("contract", (source,), leaf, Verdict.DISAGREES, reason, detail)
+
+
+def claimed_leaves(source: str, tree: Any, point: Point) -> list[HostArray]:
+    """Leaves of a claimed gradient on the host, in the order of the parameters, paired by path.
+
+    Raises ContractBroken with a finding for every missing, surplus, wrongly shaped or wrongly typed leaf.
+    """
+    claimed = leaves_by_path(tree)
+    findings = [_surplus(source, path, point) for path in claimed if path not in point.paths]
+    for path, shape, dtype in zip(point.paths, point.shapes, point.dtypes, strict=True):
+        if fault := _leaf_fault(claimed.get(path), shape, dtype, point.home):
+            findings.append(broken(source, path, *fault))
+    if findings:
+        raise ContractBroken(findings)
+    return [_to_host(claimed[path]) for path in point.paths]
+
+
+def not_finite(source: str, point: Point, gradient: Sequence[HostArray]) -> list[Finding]:
+    """A finding for every leaf of `gradient` that holds NaN or infinity."""
+    return [
+        broken(source, path, Reason.NOT_FINITE, _where_not_finite(leaf))
+        for path, leaf in zip(point.paths, gradient, strict=True)
+        if not np.isfinite(leaf).all()
+    ]
+
+
+def changed(source: str, point: Point, arrays: Sequence[Array], given: Sequence[HostArray]) -> list[Finding]:
+    """A finding for every array that was handed to `source` and does not hold what it was `given` any more."""
+    return [
+        broken(
+            source,
+            path,
+            Reason.MUTATES,
+            "entries changed during the call; the caller's own array was not passed",
+        )
+        for path, array, before in zip(point.paths, arrays, given, strict=True)
+        if not np.array_equal(_to_host(array), before, equal_nan=True)
+    ]
+
+
+def repeated(
+    source: str, first: Sequence[HostArray], again: Sequence[HostArray], resolution: float
+) -> Finding | None:
+    """A finding if the same call gave a gradient the second time that differs by more than the resolution."""
+    if _close(first, again, resolution):
+        return None
+    factor = _common_factor(first, again)
+    if factor is not None and factor > 1 and abs(factor - round(factor)) < 1e-6:
+        return broken(source, None, Reason.ACCUMULATES, f"the second answer was {round(factor)} × the first")
+    return broken(source, None, Reason.RANDOM_CLAIM, "two calls at one point gave two gradients")
+
+
+def stale(
+    source: str, first: Sequence[HostArray], late: Sequence[HostArray], resolution: float
+) -> Finding | None:
+    """A finding if the gradient changed because the function was evaluated elsewhere in between."""
+    if _close(first, late, resolution):
+        return None
+    detail = "after fun was evaluated at another point, the gradient at this one came out different"
+    return broken(source, None, Reason.STALE, detail)
+
+
+def _leaf_fault(leaf: Any, shape: tuple[int, ...], dtype: str, home: Backend) -> tuple[Reason, str] | None:
+    """What is wrong with one leaf of a claim, and what came where what was due."""
+    if leaf is None:
+        return Reason.MISSING, f"nothing there; due: an array of shape {shape}"
+    if isinstance(leaf, float) and shape == () and dtype == "float64":
+        return None
+    if not is_array(leaf):
+        return (
+            Reason.STRUCTURE,
+            f"the claim has a {type(leaf).__name__} there; due: an array of shape {shape}",
+        )
+    owner = backend_for(leaf)
+    if owner != home:
+        return (
+            Reason.STRUCTURE,
+            f"the claim is an array of {owner.name}; due: {home.name}, like the parameter",
+        )
+    return _form_fault(tuple(leaf.shape), dtype_name(leaf), shape, dtype)
+
+
+def _form_fault(
+    shape: tuple[int, ...], dtype: str, due_shape: tuple[int, ...], due_dtype: str
+) -> tuple[Reason, str] | None:
+    if shape != due_shape:
+        return Reason.SHAPE, f"the claim has shape {shape}; due: {due_shape}. Nothing is broadcast"
+    if dtype != due_dtype:
+        return Reason.DTYPE, f"the claim has dtype {dtype}; due: {due_dtype}, like the parameter"
+    return None
+
+
+def _surplus(source: str, path: str, point: Point) -> Finding:
+    detail = f"the claim has a leaf {path!r} that params lacks; due: {', '.join(point.paths)}"
+    return broken(source, path, Reason.STRUCTURE, detail)
+
+
+def _to_host(leaf: Any) -> HostArray:
+    return np.asarray(leaf) if isinstance(leaf, float) else backend_for(leaf).to_numpy(leaf)
+
+
+def _where_not_finite(leaf: HostArray) -> str:
+    bad = ~np.isfinite(leaf)
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    return f"{bad.sum()} of {leaf.size} entries are not finite, the first at {list(first)}: {leaf[first]}"
+
+
+def _close(first: Sequence[HostArray], again: Sequence[HostArray], resolution: float) -> bool:
+    """Whether no leaf changed by more than `resolution` of its own norm. NaN is not close."""
+    return all(
+        float(np.linalg.norm((b - a).ravel())) <= resolution * float(np.linalg.norm(a.ravel()))
+        for a, b in zip(first, again, strict=True)
+    )
+
+
+def _common_factor(first: Sequence[HostArray], again: Sequence[HostArray]) -> float | None:
+    """c with again = c·first in every entry, if there is one."""
+    a = np.concatenate([x.ravel() for x in first]).astype(np.float64)
+    b = np.concatenate([x.ravel() for x in again]).astype(np.float64)
+    if not a.any():
+        return None
+    factor = float(a @ b / (a @ a))
+    return factor if np.allclose(b, factor * a, rtol=1e-6, atol=0.0) else None

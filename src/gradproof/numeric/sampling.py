@@ -1,0 +1,124 @@
+"""A function at a point, ready to be sampled: evaluated in float64 where it can be, at home otherwise."""
+
+__all__ = ["Sampler", "sampler_for", "to_outputs"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from gradproof.arrays import HostArray, dtype_name, is_array
+from gradproof.backend import Backend, backend_for
+from gradproof.numeric.line import Line, Probe
+from gradproof.point import Placement, Point
+
+
+@dataclass
+class Sampler:
+    """Values of one function around one point; counts its evaluations."""
+
+    fun: Callable[..., Any]
+    placement: Placement
+    value: HostArray
+    """At the point itself, float64, shape of the output."""
+    spread: float
+    """Largest difference between two values at the point."""
+    lines: list[Line] = field(default_factory=list)
+    seconds: float = 0.0
+    """Wall time spent in the function along the lines."""
+
+    @property
+    def point(self) -> Point:
+        """Where the function is sampled."""
+        return self.placement.point
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the function's output."""
+        return self.value.shape
+
+    @property
+    def evaluations(self) -> int:
+        """Calls of the function so far, the two at the point included."""
+        return 2 + sum(line.evaluations for line in self.lines)
+
+    def line(self, probe: Probe, cotangent: HostArray | None = None) -> Line:
+        """φ along `probe`: every output, or with a `cotangent` (shape of the output) their weighted sum."""
+        weights = None if cotangent is None else cotangent.reshape(-1)
+
+        def evaluate(leaves: Sequence[HostArray]) -> HostArray:
+            start = perf_counter()
+            value = evaluated(self.fun, self.placement, leaves)
+            self.seconds += perf_counter() - start
+            return _project(value.reshape(-1), weights)
+
+        largest = 1.0 if weights is None else float(np.abs(weights).sum())
+        line = Line(
+            evaluate=evaluate,
+            leaves=self.point.leaves,
+            probe=probe,
+            centre=_project(self.value.reshape(-1), weights),
+            unit_roundoff=self.placement.unit_roundoff,
+            spread=self.spread * largest,
+        )
+        self.lines.append(line)
+        return line
+
+
+def sampler_for(fun: Callable[..., Any], point: Point, backend: Backend | None = None) -> Sampler:
+    """Sampler of `fun(params, *args)` at `point`, in float64 if `fun` returns float64 when given it.
+
+    `backend` is where it runs; the caller's own if None.
+
+    Raises what `fun` raises at the point itself.
+    """
+    placement, first = _precisest(fun, point, backend or point.home)
+    second = evaluated(fun, placement, point.leaves)
+    with np.errstate(invalid="ignore"):
+        spread = np.max(np.abs(first - second), initial=0.0) if second.shape == first.shape else np.inf
+    return Sampler(fun, placement, first, float(spread))
+
+
+def evaluated(fun: Callable[..., Any], placement: Placement, leaves: Sequence[HostArray]) -> HostArray:
+    """`fun` at `leaves` in this placement: a float64 host array of the output's shape."""
+    with placement.context():
+        return to_outputs(placement.bind(fun)(*placement.arrays(leaves)))[0]
+
+
+def to_outputs(value: Any) -> tuple[HostArray, str]:
+    """What a function returned, as a float64 host array, and the dtype in which it came.
+
+    Raises TypeError unless it is a real number or one array of real numbers.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return np.asarray(float(value)), "float64"
+    if not is_array(value):
+        raise TypeError(f"fun returned a {type(value).__name__}; due: a scalar or one array")
+    dtype = dtype_name(value)
+    if dtype.startswith("complex"):
+        raise TypeError(
+            f"fun returned dtype {dtype}; due: real numbers. Check its real and imaginary parts apart"
+        )
+    return backend_for(value).to_numpy(value).astype(np.float64), dtype
+
+
+def _precisest(fun: Callable[..., Any], point: Point, backend: Backend) -> tuple[Placement, HostArray]:
+    """float64 if `fun` runs in it and returns it; else the caller's own precision."""
+    double = Placement(point, backend, double=True)
+    try:
+        with double.context():
+            value, dtype = to_outputs(double.bind(fun)(*double.arrays(point.leaves)))
+    except Exception:
+        if point.unit_roundoff == double.unit_roundoff:
+            raise  # the parameters are float64 already: this is the function's own error
+    else:
+        if dtype == "float64":
+            return double, value
+    native = Placement(point, backend, double=False)
+    return native, evaluated(fun, native, point.leaves)
+
+
+def _project(outputs: HostArray, weights: HostArray | None) -> HostArray:
+    return outputs if weights is None else np.atleast_1d(np.asarray(weights @ outputs))

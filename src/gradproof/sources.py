@@ -1,0 +1,194 @@
+"""Sources that compute a whole gradient: the caller's own code, and the frameworks' automatic derivatives.
+
+Each is asked through one method, `ask(leaves, cotangent)`: fresh arrays go in, host arrays come out. The numeric
+source, which knows slopes along probes only, lives in `numeric`.
+"""
+
+__all__ = ["Answer", "Autodiff", "Claim", "Function", "Hand", "Source", "admit_function", "implementation"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from gradproof.arrays import Array, HostArray
+from gradproof.backend import names, unknown
+from gradproof.contracts import ContractBroken, changed, claimed_leaves
+from gradproof.numeric.sampling import to_outputs
+from gradproof.point import Placement
+
+Function = Callable[..., Any]
+
+
+class Answer(NamedTuple):
+    """What a source says at one point, on the host."""
+
+    value: HostArray | None
+    """Of the function, float64, shape of its output; None where a claim states the gradient alone."""
+    gradient: list[HostArray]
+    """One array per leaf, float64: for a function of an array, the cotangent pulled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The caller's hand-written derivative, in the form it was given."""
+
+    grad: Function | None = None
+    value_and_grad: Function | None = None
+    vjp: Function | None = None
+    jvp: Function | None = None
+
+    def __post_init__(self) -> None:
+        reverse = [name for name in ("grad", "value_and_grad", "vjp") if getattr(self, name) is not None]
+        if len(reverse) > 1:
+            raise ValueError(f"{' and '.join(reverse)} state the same gradient twice; pass one of them")
+        for name in ("grad", "value_and_grad", "vjp", "jvp"):
+            given = getattr(self, name)
+            if given is not None and not callable(given):
+                raise TypeError(f"{name} is a {type(given).__name__}; due: a function of the parameters")
+
+    @property
+    def reverse(self) -> bool:
+        """Whether a gradient or a pull-back is claimed."""
+        return any(given is not None for given in (self.grad, self.value_and_grad, self.vjp))
+
+    def __bool__(self) -> bool:
+        return self.reverse or self.jvp is not None
+
+
+class Source(ABC):
+    """A gradient that is computed, not estimated. Counts what it costs."""
+
+    def __init__(self, name: str, fun: Function, placement: Placement) -> None:
+        self.name = name
+        self.fun = fun
+        self.placement = placement
+        self.calls = 0
+        self.seconds = 0.0
+
+    @final
+    def ask(self, leaves: Sequence[HostArray], cotangent: HostArray) -> Answer:
+        """Value and gradient at `leaves`; the cotangent (shape of the output) is 1.0 for a scalar function.
+
+        Raises what the function raises, and ContractBroken for a claim that cannot be compared.
+        """
+        with self._measured():
+            return self._ask(leaves, cotangent)
+
+    @final
+    def push(self, leaves: Sequence[HostArray], tangents: Sequence[HostArray]) -> HostArray:
+        """Derivative of the output along `tangents`, shape of the output."""
+        with self._measured():
+            return self._push(self.placement.arrays(leaves), self.placement.arrays(tangents))
+
+    @abstractmethod
+    def _ask(self, leaves: Sequence[HostArray], cotangent: HostArray) -> Answer: ...
+
+    @abstractmethod
+    def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray: ...
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
+        self.calls += 1
+        start = perf_counter()
+        try:
+            with self.placement.context():
+                yield
+        finally:
+            self.seconds += perf_counter() - start
+
+    def _tree(self, arrays: Sequence[Array]) -> Any:
+        return self.placement.point.structure.unflatten(arrays)
+
+
+class Autodiff(Source):
+    """A framework's own derivative of `fun`."""
+
+    def _ask(self, leaves: Sequence[HostArray], cotangent: HostArray) -> Answer:
+        backend = self.placement.backend
+        result, pull = backend.vjp(self.placement.bind(self.fun), self.placement.arrays(leaves))
+        value, dtype = to_outputs(result)
+        grads = pull(backend.from_numpy(cotangent, dtype=dtype, device=getattr(result, "device", None)))
+        return Answer(value, [backend.to_numpy(grad).astype(np.float64) for grad in grads])
+
+    def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray:
+        return to_outputs(self.placement.backend.jvp(self.placement.bind(self.fun), primals, tangents)[1])[0]
+
+
+class Hand(Source):
+    """The caller's claim, in the caller's own precision.
+
+    `fun` is called before every `grad` or `vjp`, as a training loop would: a backward pass may rely on what the
+    forward pass at the same point left behind.
+    """
+
+    def __init__(self, claim: Claim, fun: Function | None, placement: Placement) -> None:
+        super().__init__("hand", fun or _nothing, placement)
+        self.claim = claim
+        self.uses_forward = fun is not None and claim.value_and_grad is None
+
+    def ask_late(
+        self, leaves: Sequence[HostArray], elsewhere: Sequence[HostArray], cotangent: HostArray
+    ) -> Answer:
+        """The same as `ask(leaves, cotangent)`, but the function was evaluated `elsewhere` last."""
+        with self._measured():
+            return self._ask(leaves, cotangent, forward_at=elsewhere)
+
+    def _ask(
+        self, leaves: Sequence[HostArray], cotangent: HostArray, forward_at: Sequence[HostArray] | None = None
+    ) -> Answer:
+        arrays = self.placement.arrays(leaves)
+        before = [self.placement.backend.to_numpy(array) for array in arrays]
+        value, tree = self._claimed(arrays, cotangent, leaves if forward_at is None else forward_at)
+        if findings := changed(self.name, self.placement.point, arrays, before):
+            raise ContractBroken(findings)
+        gradient = claimed_leaves(self.name, tree, self.placement.point)
+        return Answer(value, [leaf.astype(np.float64) for leaf in gradient])
+
+    def _claimed(
+        self, arrays: list[Array], cotangent: HostArray, forward_at: Sequence[HostArray]
+    ) -> tuple[HostArray | None, Any]:
+        params, args = self._tree(arrays), self.placement.args
+        if self.claim.value_and_grad is not None:
+            value, tree = self.claim.value_and_grad(params, *args)
+            return to_outputs(value)[0], tree
+        self.fun(self._tree(self.placement.arrays(forward_at)), *args)
+        if self.claim.vjp is not None:
+            backend = self.placement.backend
+            point = self.placement.point
+            pulled = backend.from_numpy(cotangent, dtype=point.dtypes[0], device=point.devices[0])
+            return None, self.claim.vjp(pulled, params, *args)
+        return None, self.claim.grad(params, *args)  # type: ignore[misc]  # Claim has one of the three
+
+    def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray:
+        tangent = self.claim.jvp(self._tree(tangents), self._tree(primals), *self.placement.args)  # type: ignore[misc]
+        return to_outputs(tangent)[0]
+
+
+def implementation(fun: Function | Mapping[str, Function], name: str) -> Function | None:
+    """What backend `name` is to run: `fun` itself, or its entry for that backend."""
+    return fun.get(name) if isinstance(fun, Mapping) else fun
+
+
+def admit_function(fun: Function | Mapping[str, Function]) -> None:
+    """Raise TypeError or ValueError unless `fun` is a function, or one per known backend."""
+    if not isinstance(fun, Mapping):
+        if not callable(fun):
+            raise TypeError(
+                f"fun is a {type(fun).__name__}; due: a function of the parameters, or one per backend"
+            )
+        return
+    if not fun:
+        raise ValueError("fun is an empty mapping; due: one function per backend, {'numpy': f, 'torch': g}")
+    for name, function in fun.items():
+        if name not in names():
+            raise ValueError(unknown("backend", name, names()))
+        admit_function(function)
+
+
+def _nothing(*_: Any) -> None:
+    """Stands for a function that is not written in the caller's framework."""

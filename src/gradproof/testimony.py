@@ -1,0 +1,95 @@
+"""What an exact source says, with bars: its answer at the point, asked again, and asked one ulp away."""
+
+__all__ = ["Testimony", "testify", "testify_tangent"]
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gradproof.arrays import HostArray
+from gradproof.contracts import ContractBroken, not_finite, repeated, stale
+from gradproof.numeric.line import Probe, leaf_sizes
+from gradproof.point import Point
+from gradproof.rounding import MOVES, array_bar, jiggled
+from gradproof.sources import Answer, Hand, Source
+from gradproof.verdict import Estimate
+
+ELSEWHERE = 1 / 16
+"""Share of its size by which every entry moves to see whether a claim remembers another point."""
+
+
+class Testimony(NamedTuple):
+    """A source's value and gradient."""
+
+    value: Estimate | None
+    gradient: list[Estimate]
+
+
+def testify(
+    source: Source, cotangent: HostArray, rng: np.random.Generator, resolution: float, *, twice: bool
+) -> Testimony:
+    """Answer of `source` at its point, with rounding bars; `twice` also looks for state kept between calls.
+
+    Raises what the source raises, and ContractBroken for an answer that cannot be compared.
+    """
+    point = source.placement.point
+    first = source.ask(point.leaves, cotangent)
+    if findings := not_finite(source.name, point, first.gradient):
+        raise ContractBroken(findings)
+    others = [_asked_again(source, first, cotangent, resolution)] if twice else []
+    others += [source.ask(jiggled(point.leaves, u, rng), cotangent) for u in [_ulp(source)] * MOVES]
+    return Testimony(
+        value=_value(first, others, _ulp(source)),
+        gradient=[
+            Estimate(leaf, array_bar(leaf, [other.gradient[i] for other in others], _ulp(source)))
+            for i, leaf in enumerate(first.gradient)
+        ],
+    )
+
+
+def testify_tangent(source: Source, tangents: Probe, rng: np.random.Generator) -> Estimate:
+    """Derivative of the output along `tangents` as `source` computes it, with a rounding bar.
+
+    Raises what the source raises.
+    """
+    point = source.placement.point
+    value = source.push(point.leaves, tangents)
+    moved = [source.push(jiggled(point.leaves, _ulp(source), rng), tangents) for _ in range(MOVES)]
+    return Estimate(value, array_bar(value, [m for m in moved if m.shape == value.shape], _ulp(source)))
+
+
+def _ulp(source: Source) -> float:
+    return source.placement.unit_roundoff
+
+
+def _value(first: Answer, others: Sequence[Answer], unit_roundoff: float) -> Estimate | None:
+    if first.value is None:
+        return None
+    moved = [other.value for other in others if other.value is not None]
+    return Estimate(first.value, array_bar(first.value, moved, unit_roundoff))
+
+
+def _asked_again(source: Source, first: Answer, cotangent: HostArray, resolution: float) -> Answer:
+    """The same question a second time. What differs by less than the resolution widens the bars."""
+    point = source.placement.point
+    again = source.ask(point.leaves, cotangent)
+    if finding := repeated(source.name, first.gradient, again.gradient, resolution):
+        raise ContractBroken([finding])
+    if isinstance(source, Hand) and source.uses_forward:
+        _refuse_memory(source, first, cotangent, point, resolution)
+    return again
+
+
+def _refuse_memory(
+    source: Hand, first: Answer, cotangent: HostArray, point: Point, resolution: float
+) -> None:
+    elsewhere = [leaf + ELSEWHERE * leaf_sizes(leaf) for leaf in point.leaves]
+    try:
+        late = source.ask_late(point.leaves, elsewhere, cotangent)
+    except ContractBroken:
+        raise
+    except Exception:  # the function may not be defined elsewhere: then there is nothing to remember
+        return
+    if finding := stale(source.name, first.gradient, late.gradient, resolution):
+        raise ContractBroken([finding])

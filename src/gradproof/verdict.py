@@ -1,0 +1,139 @@
+"""The words of an answer: Verdict, Reason, Estimate, Finding. No behaviour beyond reading them."""
+
+__all__ = ["Certificate", "Estimate", "Finding", "Reason", "Verdict"]
+
+from dataclasses import dataclass, field
+from enum import Enum
+from math import inf, nan
+
+import numpy as np
+
+from gradproof.arrays import HostArray
+
+
+class Verdict(Enum):
+    """What a comparison came to."""
+
+    AGREES = "AGREES"
+    """The values differ by no more than their bars, and the bars were small enough to show what matters."""
+
+    DISAGREES = "DISAGREES"
+    """The values differ by more than their bars, or a contract is broken."""
+
+    UNDECIDED = "UNDECIDED"
+    """Nothing could be shown either way; the Reason says why and what to do."""
+
+    UNSUPPORTED = "UNSUPPORTED"
+    """The source could not be asked; the Reason says why."""
+
+
+class Reason(Enum):
+    """Why a verdict is what it is. The value is the sentence that is shown."""
+
+    # DISAGREES
+    DIFFERS = "the two values differ by more than both can be off"
+    OUTVOTED = "every other source that agrees with the numeric one gives another value"
+    DIFFERENT_FUNCTION = "the function's value already differs here: this is not the same function"
+    STRUCTURE = "the claim is not a tree like params"
+    MISSING = "the claim has no array for this leaf"
+    SHAPE = "the claim has another shape than the parameter"
+    DTYPE = "the claim has another dtype than the parameter"
+    NOT_FINITE = "the claim is NaN or infinite where the function is finite"
+    MUTATES = "it changed its input in place; work on a copy inside"
+    ACCUMULATES = (
+        "called again it returned a multiple of its first answer: it adds to a buffer that it never clears"
+    )
+    STALE = "its answer depends on where the function was evaluated last: pass value_and_grad= that does both"
+    RANDOM_CLAIM = "called again it returned something else; fix the seed inside"
+    # UNDECIDED
+    RESOLUTION = "the bar is wider than the resolution asked for; evaluate in float64, or ask for less"
+    KINK = "the function has a kink within reach of the smallest step; move the point a little"
+    NON_DETERMINISTIC = (
+        "the function returned different values at one point; fix the seed inside, or switch dropout off"
+    )
+    DOMAIN = "the function is not finite at the point, or on one side of it; move the point into the domain"
+    VANISHING = "the derivative is zero to within what can be known here; check at a point where it is not"
+    UNSTABLE = "two ladders of steps gave different slopes; the function is rougher than its values can show"
+    DISPUTED = "sources differ by more than their rounding, but by less than the numeric source can referee"
+    NOTHING_COMPARED = "no two sources could be compared"
+    # UNSUPPORTED
+    NOT_INSTALLED = "its framework is not installed; `pip install` it, or leave the source out"
+    CANNOT_RUN = (
+        "the function cannot run in this framework; pass fun={...} with one implementation per framework"
+    )
+    NO_DERIVATIVE = "the backend does not differentiate"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value and its bar: |value − truth| ≤ bar, entry by entry. Both float64, of one shape."""
+
+    value: HostArray
+    bar: HostArray
+
+    def __post_init__(self) -> None:
+        if np.shape(self.value) != np.shape(self.bar):
+            raise ValueError(
+                f"an Estimate has one bar per value: got shapes {np.shape(self.value)} and {np.shape(self.bar)}"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of value and bar."""
+        return np.shape(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Bound on the 2-norm of a gradient's error, each entry weighted by the size of its parameter."""
+
+    bound: float
+    relative: float
+    """The bound over the same norm of the gradient itself."""
+    confidence: float
+    """Probability, over the draw of the probes, that the bound holds."""
+    probes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One comparison, or one contract.
+
+    `gap`, `bar` and `scale` are in units of the compared quantity: for an array those of its worst entry and
+    the array's root of the sum of squares; for a probe those of the slope along it.
+    """
+
+    what: str
+    """ "contract", "value", "gradient" (entry by entry), "slope" (along a probe) or "tangent"."""
+    sources: tuple[str, ...]
+    """One name for a contract, two for a comparison."""
+    leaf: str | None
+    """Path of the leaf; None when it concerns all of them."""
+    verdict: Verdict
+    reason: Reason | None = None
+    detail: str = ""
+    """What came and what was due, in this case."""
+    gap: float = nan
+    bar: float = nan
+    scale: float = nan
+    worst: tuple[int, ...] | None = None
+    """Index of the entry whose gap is the largest multiple of its bar."""
+    values: dict[str, float] = field(default_factory=dict)
+    """Value of each source, at `worst` or along the probe."""
+
+    @property
+    def resolution(self) -> float:
+        """Smallest error, relative to the scale, that this comparison would have shown."""
+        return self.bar / self.scale if self.scale > 0 else inf
+
+    @property
+    def excess(self) -> float:
+        """Gap in multiples of the bar: above 1 the two differ."""
+        if self.gap == 0:
+            return 0.0
+        return self.gap / self.bar if self.bar > 0 else inf
+
+    def __str__(self) -> str:
+        parts = [self.verdict.value, " ~ ".join(self.sources), self.what, self.leaf or "all leaves"]
+        why = self.detail or (self.reason.value if self.reason else "")
+        return "  ".join(part for part in parts if part) + (f": {why}" if why else "")
