@@ -1,11 +1,13 @@
 """The door: `check` collects what every source says of a gradient, compares, and attributes."""
 
-__all__ = ["GradientMismatch", "assert_gradients", "check"]
+__all__ = ["GradientMismatch", "assert_gradients", "check", "check_problem"]
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradproof.examination import DEFAULT_RESOLUTION, Examination
+from gradproof.examination import Examination
+from gradproof.options import DEFAULT_RESOLUTION, Options, choose_sources
+from gradproof.problems import Problem
 from gradproof.report import Report
 from gradproof.sources import Claim, Function
 from gradproof.verdict import Verdict
@@ -53,8 +55,19 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
     point itself. Nothing of the caller's is changed.
     """
     claim = Claim(grad, value_and_grad, vjp, jvp)
-    chosen = DEFAULT_RESOLUTION if resolution is None else resolution
-    return Examination(fun, params, args, claim, sources, chosen, confidence, seed).report()
+    options = Options(
+        sources=choose_sources(sources, claim),
+        resolution=DEFAULT_RESOLUTION if resolution is None else resolution,
+        confidence=confidence,
+        seed=seed,
+    )
+    return Examination(fun, params, args, claim, options).report()
+
+
+def check_problem(problem: Problem, **options: Any) -> Report:
+    """`check` of a Problem; takes the other keywords of `check`."""
+    keywords: dict[str, Any] = {**problem.claims(), **options}
+    return check(problem.fun, problem.params, args=problem.args, **keywords)
 
 
 def assert_gradients(fun: Function | Mapping[str, Function], params: Any, /, **options: Any) -> Report:

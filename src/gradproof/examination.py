@@ -1,70 +1,50 @@
 """The walk of one check: contracts, sources, comparison, attribution."""
 
-__all__ = ["DEFAULT_RESOLUTION", "Examination"]
+__all__ = ["Examination"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.attribute import Judgement, judge_source, odd_one_out, worst_of
-from gradproof.backend import Backend, installed, load, names, unknown
-from gradproof.compare import compare_arrays
-from gradproof.contracts import ContractBroken, changed
+from gradproof.backend import load
+from gradproof.judging import Judgement, Referee, compare_arrays, judge_source, odd_one_out, worst_of
 from gradproof.numeric.line import sign_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
-from gradproof.point import Placement, take_point
-from gradproof.referee import Referee
-from gradproof.report import Report, SourceResult
-from gradproof.report.record import Gradients
-from gradproof.sources import Autodiff, Claim, Function, Hand, Source, admit_function, implementation
-from gradproof.testimony import Testimony, testify, testify_tangent
+from gradproof.options import Options
+from gradproof.point import take_point
+from gradproof.report import Gradients, Report, SourceResult
+from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, testify_tangent
+from gradproof.sources.contracts import changed
+from gradproof.sources.hearing import with_note
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
-
-DEFAULT_RESOLUTION = 1e-3
-"""Smallest relative error that has to be visible for an AGREES. Mistakes in formulas are far larger, and float32
-code reaches it; what was achieved, mostly 1e-10 or better, stands in every report."""
 
 
 class Examination:
     """One check, step by step. `report()` walks them all."""
 
-    def __init__(  # noqa: PLR0913 -- the record of one call of `check`
-        self,
-        fun: Function | Mapping[str, Function],
-        params: Any,
-        args: Any,
-        claim: Claim,
-        sources: Sequence[str] | None,
-        resolution: float,
-        confidence: float,
-        seed: int,
+    def __init__(
+        self, fun: Function | Mapping[str, Function], params: Any, args: Any, claim: Claim, options: Options
     ) -> None:
         admit_function(fun)
-        _admit_between("resolution", resolution, 0.0, 1.0)
-        _admit_between("confidence", confidence, 0.0, 1.0)
         self.fun = fun
         self.claim = claim
-        self.resolution = resolution
-        self.confidence = confidence
-        self.seed = seed
-        self.rng = np.random.default_rng(seed)
+        self.options = options
         self.point = take_point(params, args)
-        self.names = _chosen(sources, claim)
+        self.rng = np.random.default_rng(options.seed)
         self.findings: list[Finding] = []
-        self.unsupported: dict[str, Judgement] = {}
-        self.asked: dict[str, Source] = {}
-        self.testimonies: dict[str, Testimony] = {}
 
     def report(self) -> Report:
         """Everything there is to say."""
-        if self._function_is_sound():
-            self._hear()
+        self._admit_output()
+        self.findings += self._function_contracts()
+        if np.isfinite(self.sampler.value).all():
+            self.hearing.hear(self.options.sources)
+            self.findings += self.hearing.findings
             self._compare_values()
             self._compare_pairs()
             self._compare_with_numeric()
@@ -72,28 +52,29 @@ class Examination:
             self._compare_tangents()
         return self._written()
 
-    # The function
-
     @cached_property
     def judged(self) -> str | None:
-        """Name of the source that states the claim."""
+        """Name of the source that states the claim; None if every source is judged."""
         if self.claim:
             return "hand"
-        return self.point.home.name if self.point.home.name in self.names else None
+        return self.point.home.name if self.point.home.name in self.options.sources else None
 
     @cached_property
     def sampler(self) -> Sampler:
-        """The function whose values are the truth: the caller's framework's, or the first that was given."""
+        """The function whose values are the truth: the one for the caller's framework, or else the first given."""
         name = self.point.home.name
         if isinstance(self.fun, Mapping) and name not in self.fun:
             name = "numpy" if "numpy" in self.fun else next(iter(self.fun))
         backend = self.point.home if name == self.point.home.name else load(name)
-        function = implementation(self.fun, name)
-        return _with_note(f"fun at params (in {name})", lambda: sampler_for(function, self.point, backend))  # type: ignore[arg-type]
+        function: Any = implementation(self.fun, name)
+        sampler: Sampler = with_note(
+            f"fun at params (in {name})", lambda: sampler_for(function, self.point, backend)
+        )
+        return sampler
 
     @cached_property
     def cotangent(self) -> HostArray:
-        """1 for a scalar; for an array random numbers of both signs, none of them 1 or 0."""
+        """1 for a scalar; for an array random numbers of both signs, none of them 0 and not all alike."""
         shape = self.sampler.output_shape
         if shape == ():
             return np.asarray(1.0)
@@ -101,12 +82,22 @@ class Examination:
         return np.asarray(signs * (1.25 + self.rng.integers(0, 4, shape) / 4))
 
     @cached_property
+    def hearing(self) -> Hearing:
+        """The exact sources."""
+        return Hearing(
+            self.fun, self.point, self.claim,
+            judged=self.judged, cotangent=self.cotangent, resolution=self.options.resolution, rng=self.rng,
+        )  # fmt: skip
+
+    @cached_property
     def referee(self) -> Referee:
         """The numeric source."""
         cotangent = None if self.sampler.output_shape == () else self.cotangent
-        return Referee(self.sampler, cotangent, self.rng, self.resolution)
+        return Referee(self.sampler, cotangent, self.rng, self.options.resolution)
 
-    def _function_is_sound(self) -> bool:
+    # The function
+
+    def _admit_output(self) -> None:
         shape = self.sampler.output_shape
         if shape != () and (self.claim.grad or self.claim.value_and_grad):
             raise ValueError(
@@ -117,8 +108,6 @@ class Examination:
             raise ValueError(
                 f"fun returned shape {shape}, which has no entries: there is nothing to differentiate"
             )
-        self.findings += self._function_contracts()
-        return bool(np.isfinite(self.sampler.value).all())
 
     def _function_contracts(self) -> list[Finding]:
         sampler, placement = self.sampler, self.sampler.placement
@@ -131,157 +120,93 @@ class Examination:
             detail = f"fun returned {sampler.value} at params"
             found.append(Finding("contract", ("fun",), None, Verdict.UNDECIDED, Reason.DOMAIN, detail))
         elif sampler.spread > 0:
-            detail = f"two calls at params differ by {sampler.spread:.3g}"
+            detail = f"calls at params differ by {sampler.spread:.3g}"
             found.append(
                 Finding("contract", ("fun",), None, Verdict.UNDECIDED, Reason.NON_DETERMINISTIC, detail)
             )
         return found
-
-    # The sources
-
-    def _hear(self) -> None:
-        for name in self.names:
-            if name == "hand":
-                self._hear_hand()
-            elif name != "numeric":
-                self._hear_framework(name)
-
-    def _hear_hand(self) -> None:
-        fun = implementation(self.fun, self.point.home.name)
-        source = Hand(self.claim, fun, Placement(self.point, self.point.home, double=False))
-        self.asked["hand"] = source
-        if self.claim.reverse:
-            _with_note("the claim at params (source hand)", lambda: self._take_testimony(source))
-
-    def _hear_framework(self, name: str) -> None:
-        """An own derivative that is the claim is asked in the caller's precision, any other in float64."""
-        try:
-            backend = load(name)
-        except Exception as error:
-            reason = Reason.CANNOT_RUN if installed(name) else Reason.NOT_INSTALLED
-            self.unsupported[name] = Judgement(Verdict.UNSUPPORTED, reason, _summary(error))
-            return
-        fun = implementation(self.fun, name)
-        if not backend.differentiates:
-            self.unsupported[name] = Judgement(Verdict.UNSUPPORTED, Reason.NO_DERIVATIVE)
-        elif fun is None:
-            self.unsupported[name] = Judgement(
-                Verdict.UNSUPPORTED, Reason.CANNOT_RUN, f"fun has no entry {name!r}"
-            )
-        elif name == self.judged:
-            source = Autodiff(name, fun, Placement(self.point, backend, double=False))
-            _with_note(
-                f"fun or its derivative at params (source {name})", lambda: self._take_testimony(source)
-            )
-        else:
-            self._try_framework(name, fun, backend)
-
-    def _try_framework(self, name: str, fun: Function, backend: Backend) -> None:
-        """float64 first; the one door where a foreign framework may fail: the reason is kept and shown."""
-        for double in (True, False):
-            try:
-                self._take_testimony(Autodiff(name, fun, Placement(self.point, backend, double=double)))
-            except Exception as error:
-                self.unsupported[name] = Judgement(Verdict.UNSUPPORTED, Reason.CANNOT_RUN, _summary(error))
-            else:
-                self.unsupported.pop(name, None)
-                return
-
-    def _take_testimony(self, source: Source) -> None:
-        twice = source.name == self.judged
-        try:
-            testimony = testify(source, self.cotangent, self.rng, self.resolution, twice=twice)
-        except ContractBroken as error:
-            self.findings += error.findings
-        else:
-            self.testimonies[source.name] = testimony
-        self.asked[source.name] = source
 
     # The comparison
 
     def _compare_values(self) -> None:
         """Sources that compute another function are said to do so, and compared no further."""
         base = Estimate(self.sampler.value, np.full(self.sampler.output_shape, self.sampler.spread))
-        for name, testimony in list(self.testimonies.items()):
-            if testimony.value is None:
-                continue
-            if testimony.value.shape != base.shape:
-                detail = f"{name} returned shape {testimony.value.shape}; due: {base.shape}"
-                finding = Finding("value", (name, "fun"), None, Verdict.DISAGREES, Reason.SHAPE, detail)
-            else:
-                finding = compare_arrays("value", (name, "fun"), None, testimony.value, base, self.resolution)
-            if finding.verdict is Verdict.DISAGREES:
-                self.findings.append(replace(finding, reason=finding.reason and Reason.DIFFERENT_FUNCTION))
-                del self.testimonies[name]
-            else:
-                self.findings.append(replace(finding, verdict=Verdict.AGREES, reason=None))
+        testimonies = self.hearing.testimonies
+        for name in [name for name, testimony in testimonies.items() if testimony.value is not None]:
+            finding = self._compare(("value", (name, "fun"), None), testimonies[name].value, base)
+            differs = finding.verdict is Verdict.DISAGREES
+            self.findings.append(
+                replace(finding, reason=Reason.DIFFERENT_FUNCTION, detail=_value_detail(finding))
+                if differs
+                else replace(finding, verdict=Verdict.AGREES, reason=None)
+            )
+            if differs:
+                del testimonies[name]
 
     def _compare_pairs(self) -> None:
-        for first, second in combinations(self.testimonies, 2):
-            a, b = self.testimonies[first].gradient, self.testimonies[second].gradient
+        for pair in combinations(self.hearing.testimonies, 2):
+            first, second = (self.hearing.testimonies[name].gradient for name in pair)
             self.findings += [
-                compare_arrays("gradient", (first, second), path, a[i], b[i], self.resolution)
-                for i, path in enumerate(self.point.paths)
+                self._compare(("gradient", pair, path), a, b)
+                for path, a, b in zip(self.point.paths, first, second, strict=True)
             ]
 
     def _compare_with_numeric(self) -> None:
-        if "numeric" in self.names:
-            for name, testimony in self.testimonies.items():
+        if "numeric" in self.options.sources:
+            for name, testimony in self.hearing.testimonies.items():
                 self.findings += self.referee.judge(name, testimony.gradient)
 
     def _settle_disputes(self) -> None:
         """Where two exact sources differ and probes saw nothing, numeric looks at the worst entry itself."""
-        if "numeric" not in self.names:
+        if "numeric" not in self.options.sources:
             return
         refuted = {(f.sources[0], f.leaf) for f in self.findings if f.what == "slope" and _disagrees(f)}
         for position, finding in enumerate(list(self.findings)):
-            if finding.what != "gradient" or not _disagrees(finding) or finding.worst is None:
-                continue
-            if any((name, finding.leaf) in refuted for name in finding.sources):
-                continue
-            leaf = self.point.paths.index(str(finding.leaf))
-            closer = [
-                self.referee.judge_entry(name, self.testimonies[name].gradient, leaf, finding.worst)
-                for name in finding.sources
-            ]
-            if any(_disagrees(entry) for entry in closer):
-                self.findings += closer
-            else:
-                undecided = replace(finding, verdict=Verdict.UNDECIDED, reason=Reason.DISPUTED)
-                self.findings[position] = undecided
+            open_dispute = finding.what == "gradient" and _disagrees(finding)
+            if open_dispute and not any((name, finding.leaf) in refuted for name in finding.sources):
+                self._settle(position, finding)
+
+    def _settle(self, position: int, dispute: Finding) -> None:
+        leaf, entry = self.point.paths.index(str(dispute.leaf)), dispute.worst or ()
+        closer = [
+            self.referee.judge_entry(name, self.hearing.testimonies[name].gradient, leaf, entry)
+            for name in dispute.sources
+        ]
+        if any(_disagrees(finding) for finding in closer):
+            self.findings += closer
+        else:
+            self.findings[position] = replace(dispute, verdict=Verdict.UNDECIDED, reason=Reason.DISPUTED)
 
     def _compare_tangents(self) -> None:
         if self.claim.jvp is None:
             return
-        leaves, unit_roundoff = self.point.leaves, self.point.unit_roundoff
-        probe = sign_probe(leaves, self.rng, unit_roundoff)
-        stated = {"hand": testify_tangent(self.asked["hand"], probe, self.rng)}
-        for name, source in self.asked.items():
-            if name in self.testimonies and name != "hand":
-                stated[name] = testify_tangent(source, probe, self.rng)
-        if "numeric" in self.names:
+        probe = sign_probe(self.point.leaves, self.rng, self.point.unit_roundoff)
+        pushing = [name for name in self.hearing.asked if name == "hand" or name in self.hearing.testimonies]
+        stated = {name: testify_tangent(self.hearing.asked[name], probe, self.rng) for name in pushing}
+        if "numeric" in self.options.sources:
             stated["numeric"] = self.referee.tangent(probe)
-        for first, second in combinations(stated, 2):
-            self.findings.append(self._compare_tangent((first, second), stated[first], stated[second]))
+        self.findings += [
+            self._compare(("tangent", pair, None), stated[pair[0]], stated[pair[1]])
+            for pair in combinations(stated, 2)
+        ]
 
-    def _compare_tangent(self, pair: tuple[str, str], first: Estimate, second: Estimate) -> Finding:
-        if first.shape == second.shape:
-            return compare_arrays("tangent", pair, None, first, second, self.resolution)
-        detail = f"{pair[0]} pushed the tangent to shape {first.shape}, {pair[1]} to {second.shape}"
-        return Finding("tangent", pair, None, Verdict.DISAGREES, Reason.SHAPE, detail)
+    def _compare(
+        self, about: tuple[str, tuple[str, str], str | None], first: Estimate | None, second: Estimate
+    ) -> Finding:
+        what, names, leaf = about
+        if first is None or first.shape != second.shape:
+            detail = f"{names[0]} gave shape {first and first.shape}, {names[1]} {second.shape}"
+            return Finding(what, names, leaf, Verdict.DISAGREES, Reason.SHAPE, detail)
+        return compare_arrays(what, names, leaf, first, second, self.options.resolution)
 
     # The report
 
     def _written(self) -> Report:
-        judgements = {name: self._judgement(name) for name in self.names}
-        judged = [judgements[self.judged]] if self.judged else [
-            judgement for name, judgement in judgements.items() if name in self.testimonies
-        ]  # fmt: skip
-        of_fun = [Judgement(f.verdict, f.reason, f.detail) for f in self.findings
-                  if f.sources == ("fun",) and (_disagrees(f) or f.reason is Reason.DOMAIN)]  # fmt: skip
-        overall = worst_of([*of_fun, *judged])
-        gradient = self.testimonies[self.judged].gradient if self.judged in self.testimonies else None
-        certifiable = gradient and "numeric" in self.names
+        testimonies = self.hearing.testimonies
+        judgements = {name: self._judgement(name) for name in self.options.sources}
+        overall = self._overall(judgements)
+        numeric = "numeric" in judgements and bool(testimonies)
+        claimed = testimonies.get(self.judged or "")
         return Report(
             verdict=overall.verdict,
             reason=overall.reason,
@@ -290,85 +215,65 @@ class Examination:
             sources={name: self._result(name, judgement) for name, judgement in judgements.items()},
             odd_one_out=odd_one_out({name: judgement.verdict for name, judgement in judgements.items()}),
             findings=tuple(self.findings),
-            gradients=Gradients({
-                name: self.point.structure.unflatten([leaf.value for leaf in testimony.gradient])
-                for name, testimony in self.testimonies.items()
-            }),
-            certificate=self.referee.certificate(gradient, self.confidence) if certifiable and gradient else None,
-            leaves=dict(zip(self.point.paths, zip(self.point.shapes, self.point.dtypes, strict=True), strict=True)),
-            resolution=self.resolution,
-            seed=self.seed,
-            probes=self.referee.probed if certifiable else (),
-        )  # fmt: skip
+            gradients=Gradients(
+                {name: self._tree(testimony.gradient) for name, testimony in testimonies.items()}
+            ),
+            certificate=self.referee.certificate(claimed.gradient, self.options.confidence)
+            if numeric and claimed
+            else None,
+            leaves={
+                path: (shape, dtype)
+                for path, shape, dtype in zip(
+                    self.point.paths, self.point.shapes, self.point.dtypes, strict=True
+                )
+            },
+            resolution=self.options.resolution,
+            seed=self.options.seed,
+            probes=self.referee.probed if numeric else (),
+        )
+
+    def _overall(self, judgements: Mapping[str, Judgement]) -> Judgement:
+        """The claim's verdict, or that of all that differentiate; a function that breaks a contract speaks first."""
+        fun = [
+            Judgement(f.verdict, f.reason, f.detail)
+            for f in self.findings
+            if f.sources == ("fun",) and f.reason is not Reason.NON_DETERMINISTIC
+        ]
+        judged = (
+            [self.judged]
+            if self.judged
+            else [name for name in judgements if name in self.hearing.testimonies]
+        )
+        return worst_of([*fun, *(judgements[name] for name in judged)])
 
     def _judgement(self, name: str) -> Judgement:
-        if name in self.unsupported:
-            return self.unsupported[name]
-        if name == "numeric":
-            slopes = [f for f in self.findings if "numeric" in f.sources]
-            decided = any(f.verdict in (Verdict.AGREES, Verdict.DISAGREES) for f in slopes)
-            return Judgement(Verdict.AGREES) if decided else worst_of([judge_source(name, self.findings)])
-        return judge_source(name, self.findings)
+        if name in self.hearing.unsupported:
+            return Judgement(Verdict.UNSUPPORTED, *self.hearing.unsupported[name])
+        judgement = judge_source(name, self.findings)
+        if name != "numeric":
+            return judgement
+        could_judge = any(
+            "numeric" in f.sources and f.verdict is not Verdict.UNDECIDED for f in self.findings
+        )
+        return Judgement(Verdict.AGREES) if could_judge else judgement
 
     def _result(self, name: str, judgement: Judgement) -> SourceResult:
-        if name == "numeric":
-            dtype = "float64" if self.sampler.placement.double else self.point.dtypes[0]
-            return SourceResult(
-                name, *judgement, dtype=dtype, calls=self.sampler.evaluations, seconds=self.sampler.seconds
-            )
-        source = self.asked.get(name)
+        source: Any = self.sampler if name == "numeric" else self.hearing.asked.get(name)
         if source is None:
             return SourceResult(name, *judgement)
         dtype = "float64" if source.placement.double else self.point.dtypes[0]
         return SourceResult(name, *judgement, dtype=dtype, calls=source.calls, seconds=source.seconds)
 
-
-def _chosen(sources: Sequence[str] | None, claim: Claim) -> tuple[str, ...]:
-    """Names of the sources to ask, numeric first. Raises ValueError for an unknown, missing or surplus one."""
-    if sources is None:
-        frameworks = [name for name in names() if installed(name) and load_differentiates(name)]
-        return ("numeric", *(["hand"] if claim else []), *frameworks)
-    chosen = [sources] if isinstance(sources, str) else list(dict.fromkeys(sources))
-    if not chosen:
-        raise ValueError("sources is empty: nothing would be checked")
-    known = ["numeric", "hand", *names()]
-    for name in chosen:
-        if name not in known:
-            raise ValueError(unknown("source", name, known))
-    if claim and "hand" not in chosen:
-        raise ValueError("a claim was given, but sources leaves 'hand' out: it would not be judged")
-    if not claim and "hand" in chosen:
-        raise ValueError(
-            "sources names 'hand', but no claim was given: pass grad=, value_and_grad=, vjp= or jvp="
-        )
-    return tuple(chosen)
-
-
-def load_differentiates(name: str) -> bool:
-    """Whether backend `name` belongs among the default sources; one that cannot be loaded does, to say so."""
-    try:
-        return load(name).differentiates
-    except Exception:
-        return True
-
-
-def _with_note(what: str, call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        error.add_note(f"gradproof: raised by {what}")
-        raise
-
-
-def _summary(error: Exception) -> str:
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line}".rstrip(": ")
-
-
-def _admit_between(name: str, value: float, low: float, high: float) -> None:
-    if not (isinstance(value, int | float) and isfinite(value) and low < value < high):
-        raise ValueError(f"{name} lies between {low:g} and {high:g}; got {value!r}")
+    def _tree(self, gradient: list[Estimate]) -> Any:
+        return self.point.structure.unflatten([leaf.value for leaf in gradient])
 
 
 def _disagrees(finding: Finding) -> bool:
     return finding.verdict is Verdict.DISAGREES
+
+
+def _value_detail(finding: Finding) -> str:
+    if not finding.values:
+        return finding.detail
+    name, value = next(iter(finding.values.items()))
+    return f"{name} computes {value:.17g}, fun {finding.values['fun']:.17g}"

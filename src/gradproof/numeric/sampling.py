@@ -40,7 +40,7 @@ class Sampler:
         return self.value.shape
 
     @property
-    def evaluations(self) -> int:
+    def calls(self) -> int:
         """Calls of the function so far, the two at the point included."""
         return 2 + sum(line.evaluations for line in self.lines)
 

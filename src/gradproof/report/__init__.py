@@ -1,5 +1,5 @@
 """One Report and its views."""
 
-from gradproof.report.record import Report, SourceResult
+from gradproof.report.record import Gradients, Report, SourceResult
 
-__all__ = ["Report", "SourceResult"]
+__all__ = ["Gradients", "Report", "SourceResult"]

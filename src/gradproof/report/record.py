@@ -1,12 +1,12 @@
 """What a check found: one frozen object, of which everything shown is a view."""
 
-__all__ = ["Report", "SourceResult"]
+__all__ = ["Gradients", "Report", "SourceResult"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradproof.referee import Probed
+from gradproof.judging.referee import Probed
 from gradproof.verdict import Certificate, Finding, Reason, Verdict
 
 

@@ -4,24 +4,21 @@ Each is asked through one method, `ask(leaves, cotangent)`: fresh arrays go in, 
 source, which knows slopes along probes only, lives in `numeric`.
 """
 
-__all__ = ["Answer", "Autodiff", "Claim", "Function", "Hand", "Source", "admit_function", "implementation"]
+__all__ = ["Answer", "Autodiff", "Hand", "Source"]
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from gradproof.arrays import Array, HostArray
-from gradproof.backend import names, unknown
-from gradproof.contracts import ContractBroken, changed, claimed_leaves
 from gradproof.numeric.sampling import to_outputs
 from gradproof.point import Placement
-
-Function = Callable[..., Any]
+from gradproof.sources.claim import Claim, Function
+from gradproof.sources.contracts import ContractBroken, changed, claimed_leaves
 
 
 class Answer(NamedTuple):
@@ -31,33 +28,6 @@ class Answer(NamedTuple):
     """Of the function, float64, shape of its output; None where a claim states the gradient alone."""
     gradient: list[HostArray]
     """One array per leaf, float64: for a function of an array, the cotangent pulled back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The caller's hand-written derivative, in the form it was given."""
-
-    grad: Function | None = None
-    value_and_grad: Function | None = None
-    vjp: Function | None = None
-    jvp: Function | None = None
-
-    def __post_init__(self) -> None:
-        reverse = [name for name in ("grad", "value_and_grad", "vjp") if getattr(self, name) is not None]
-        if len(reverse) > 1:
-            raise ValueError(f"{' and '.join(reverse)} state the same gradient twice; pass one of them")
-        for name in ("grad", "value_and_grad", "vjp", "jvp"):
-            given = getattr(self, name)
-            if given is not None and not callable(given):
-                raise TypeError(f"{name} is a {type(given).__name__}; due: a function of the parameters")
-
-    @property
-    def reverse(self) -> bool:
-        """Whether a gradient or a pull-back is claimed."""
-        return any(given is not None for given in (self.grad, self.value_and_grad, self.vjp))
-
-    def __bool__(self) -> bool:
-        return self.reverse or self.jvp is not None
 
 
 class Source(ABC):
@@ -167,27 +137,6 @@ class Hand(Source):
     def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray:
         tangent = self.claim.jvp(self._tree(tangents), self._tree(primals), *self.placement.args)  # type: ignore[misc]
         return to_outputs(tangent)[0]
-
-
-def implementation(fun: Function | Mapping[str, Function], name: str) -> Function | None:
-    """What backend `name` is to run: `fun` itself, or its entry for that backend."""
-    return fun.get(name) if isinstance(fun, Mapping) else fun
-
-
-def admit_function(fun: Function | Mapping[str, Function]) -> None:
-    """Raise TypeError or ValueError unless `fun` is a function, or one per known backend."""
-    if not isinstance(fun, Mapping):
-        if not callable(fun):
-            raise TypeError(
-                f"fun is a {type(fun).__name__}; due: a function of the parameters, or one per backend"
-            )
-        return
-    if not fun:
-        raise ValueError("fun is an empty mapping; due: one function per backend, {'numpy': f, 'torch': g}")
-    for name, function in fun.items():
-        if name not in names():
-            raise ValueError(unknown("backend", name, names()))
-        admit_function(function)
 
 
 def _nothing(*_: Any) -> None:

@@ -15,7 +15,7 @@ from statistics import NormalDist
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.compare import along, compare_slope
+from gradproof.judging.compare import along, compare_slope
 from gradproof.numeric.ladder import Slope, climb
 from gradproof.numeric.line import Line, Probe, coordinate_probe, gaussian_probe, leaf_sizes, sign_probe
 from gradproof.numeric.sampling import Sampler

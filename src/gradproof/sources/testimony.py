@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.contracts import ContractBroken, not_finite, repeated, stale
 from gradproof.numeric.line import Probe, leaf_sizes
 from gradproof.point import Point
-from gradproof.rounding import MOVES, array_bar, jiggled
-from gradproof.sources import Answer, Hand, Source
+from gradproof.sources.contracts import ContractBroken, not_finite, repeated, stale
+from gradproof.sources.exact import Answer, Hand, Source
+from gradproof.sources.rounding import MOVES, array_bar, jiggled
 from gradproof.verdict import Estimate
 
 ELSEWHERE = 1 / 16

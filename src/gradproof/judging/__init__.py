@@ -1,0 +1,7 @@
+"""From Estimates to verdicts."""
+
+from gradproof.judging.attribute import Judgement, judge_source, odd_one_out, worst_of
+from gradproof.judging.compare import compare_arrays
+from gradproof.judging.referee import Probed, Referee
+
+__all__ = ["Judgement", "Probed", "Referee", "compare_arrays", "judge_source", "odd_one_out", "worst_of"]

@@ -1,0 +1,71 @@
+"""The choices of one check, admitted or refused before anything is computed."""
+
+__all__ = ["DEFAULT_RESOLUTION", "Options", "choose_sources"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from gradproof.backend import installed, load, names, unknown
+from gradproof.sources import Claim
+
+DEFAULT_RESOLUTION = 1e-3
+"""Smallest relative error that has to be visible for an AGREES. Mistakes in formulas are far larger, and float32
+code reaches it; what was achieved, mostly 1e-10 or better, stands in every report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Who is asked, and how closely. Raises ValueError for a choice that would check nothing or cannot be met."""
+
+    sources: tuple[str, ...]
+    resolution: float
+    confidence: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        _admit_between("resolution", self.resolution, 0.0, 1.0)
+        _admit_between("confidence", self.confidence, 0.0, 1.0)
+        _admit_seed(self.seed)
+
+
+def choose_sources(sources: str | Sequence[str] | None, claim: Claim) -> tuple[str, ...]:
+    """Names of the sources to ask; by default numeric, hand if there is a claim, and every installed framework.
+
+    Raises ValueError for an empty choice, an unknown name, and a choice of "hand" that does not fit the claim.
+    """
+    if sources is None:
+        return ("numeric", *(["hand"] if claim else []), *filter(_worth_asking, names()))
+    chosen = (sources,) if isinstance(sources, str) else tuple(dict.fromkeys(sources))
+    if not chosen:
+        raise ValueError("sources is empty: nothing would be checked")
+    known = ["numeric", "hand", *names()]
+    for name in chosen:
+        if name not in known:
+            raise ValueError(unknown("source", name, known))
+    if claim and "hand" not in chosen:
+        raise ValueError("a claim was given, but sources leaves 'hand' out: it would not be judged")
+    if not claim and "hand" in chosen:
+        raise ValueError(
+            "sources names 'hand', but no claim was given: pass grad=, value_and_grad=, vjp= or jvp="
+        )
+    return chosen
+
+
+def _worth_asking(name: str) -> bool:
+    """Whether a framework is installed and differentiates; one that cannot be loaded is asked, to say so."""
+    try:
+        return installed(name) and load(name).differentiates
+    except Exception:
+        return True
+
+
+def _admit_seed(seed: Any) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed is a whole number from 0; got {seed!r}")
+
+
+def _admit_between(name: str, value: Any, low: float, high: float) -> None:
+    if not (isinstance(value, int | float) and isfinite(value) and low < value < high):
+        raise ValueError(f"{name} lies between {low:g} and {high:g}; got {value!r}")
