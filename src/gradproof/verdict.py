@@ -45,9 +45,21 @@ class Reason(Enum):
     )
     STALE = "its answer depends on where the function was evaluated last: pass value_and_grad= that does both"
     RANDOM_CLAIM = "called again it returned something else; fix the seed inside"
+    # AGREES, with a word to it
+    SUBGRADIENT = "the function has a kink here, and the claim lies between its one-sided slopes"
     # UNDECIDED
     RESOLUTION = "the bar is wider than the resolution asked for; evaluate in float64, or ask for less"
-    KINK = "the function has a kink within reach of the smallest step; move the point a little"
+    KINK = "the function has a kink here, and the claim lies outside its one-sided slopes; move the point a little"
+    KINK_NOT_EXCLUDED = (
+        "a kink closer than the smallest step could explain the difference; move the point a little"
+    )
+    NOT_ADDITIVE = (
+        "slopes along parts of a direction do not add up: kinks meet at this point; move it a little"
+    )
+    JUMP = "the function jumps at the point itself; there is no derivative"
+    STAIRS = (
+        "the function is a staircase: flat on every step, rising over many; the claim holds on one scale only"
+    )
     NON_DETERMINISTIC = (
         "the function returned different values at one point; fix the seed inside, or switch dropout off"
     )

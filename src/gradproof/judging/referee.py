@@ -5,7 +5,7 @@ resolve, and every leaf once they refute, gets probes of its own. A refutation i
 ladder confirmed it.
 """
 
-__all__ = ["Probed", "Referee"]
+__all__ = ["Referee"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,50 +16,15 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.judging.compare import along, compare_slope
-from gradproof.numeric.ladder import Slope, climb
-from gradproof.numeric.line import Line, Probe, coordinate_probe, gaussian_probe, leaf_sizes, sign_probe
+from gradproof.judging.probed import Probed
+from gradproof.numeric.climb import climb
+from gradproof.numeric.line import Probe, coordinate_probe, gaussian_probe, leaf_sizes, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 
 GAUSSIAN_PROBES = 2
 """Joint probes behind the certificate. With 2 the bound is 25 × the largest gap + bar at 99.9 %, with 3 8 ×, with 10
 1.5 ×; bars near 1e-13 of the scale leave room for the cheapest."""
-
-SHIFTED_STEP = 13 / 16
-"""First step of the ladder that has to confirm a refutation: no step of the first ladder is met again."""
-
-
-class Probed:
-    """A probe and the slope along it."""
-
-    def __init__(self, line: Line, leaf: str | None) -> None:
-        self.line = line
-        self.leaf = leaf
-        """Path of the only leaf that moves; None if all do."""
-        self.slope: Slope = climb(line)
-
-    @property
-    def probe(self) -> Probe:
-        """The direction."""
-        return self.line.probe
-
-    @cached_property
-    def second(self) -> Slope:
-        """The slope from other steps."""
-        return climb(self.line, first_step=SHIFTED_STEP)
-
-    @property
-    def doubt(self) -> Reason | None:
-        """Why no slope along this probe can judge anything, if so."""
-        if self.slope.outside.any():
-            return Reason.NON_DETERMINISTIC if np.isinf(self.line.spread) else Reason.DOMAIN
-        return Reason.KINK if self.slope.kink.any() else None
-
-    @property
-    def consistent(self) -> bool:
-        """Whether both ladders gave one slope."""
-        gap = np.abs(self.second.value - self.slope.value)
-        return bool(np.all(gap <= self.second.bar + self.slope.bar)) and not self.second.kink.any()
 
 
 class Referee:
@@ -98,17 +63,23 @@ class Referee:
 
     def judge(self, name: str, gradient: Sequence[Estimate]) -> list[Finding]:
         """One finding per leaf for the gradient of source `name`, and one over all if only that refutes it."""
-        joint = [self._finding(name, gradient, probed) for probed in self.joint]
-        settled = not any(finding.verdict is Verdict.DISAGREES for finding in joint)
-        settled = settled and not any(probed.doubt for probed in self.joint)
+        joint = [self._look(name, gradient, probed) for probed in self.joint]
+        settled = not any(f.verdict is Verdict.DISAGREES for f in joint)
+        settled = settled and not any(probed.doubt or probed.kink for probed in self.joint)
         findings = [
             (self._from_joint(name, gradient, i, joint) if settled else None)
             or self._from_leaf(name, gradient, i)
             for i in range(len(gradient))
         ]
-        if any(f.verdict is Verdict.DISAGREES for f in findings):
+        if settled or any(f.verdict is not Verdict.AGREES for f in findings):
             return findings
-        return findings + [finding for finding in joint if finding.verdict is Verdict.DISAGREES][:1]
+        return findings + self._only_jointly(name, gradient, joint)
+
+    def _only_jointly(self, name: str, gradient: Sequence[Estimate], joint: list[Finding]) -> list[Finding]:
+        """What refutes the gradient over all leaves although every leaf alone agrees."""
+        suspects = [p for f, p in zip(joint, self.joint, strict=True) if f.verdict is Verdict.DISAGREES]
+        confirmed = [self._finding(name, gradient, probed) for probed in suspects]
+        return [finding for finding in confirmed if finding.verdict is Verdict.DISAGREES][:1]
 
     def judge_entry(
         self, name: str, gradient: Sequence[Estimate], leaf: int, index: tuple[int, ...]
@@ -163,27 +134,56 @@ class Referee:
         )  # fmt: skip
 
     def _from_leaf(self, name: str, gradient: Sequence[Estimate], leaf: int) -> Finding:
-        findings = [self._finding(name, gradient, probed) for probed in self.of_leaf(leaf)]
-        order = (Verdict.DISAGREES, Verdict.UNDECIDED, Verdict.AGREES)
-        return min(findings, key=lambda f: (order.index(f.verdict), -f.excess))
+        """The worst of what the probes of one leaf say; the first confirmed refutation ends the search."""
+        findings: list[Finding] = []
+        for probed in self.of_leaf(leaf):
+            findings.append(
+                replace(self._finding(name, gradient, probed), leaf=self.sampler.point.paths[leaf])
+            )
+            if findings[-1].verdict is Verdict.DISAGREES:
+                return findings[-1]
+        order = (Verdict.UNDECIDED, Verdict.AGREES)
+        return min(findings, key=lambda f: (order.index(f.verdict), f.reason is None, -f.excess))
 
     def _finding(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
+        """What one probe says of a gradient; a refutation only once it is confirmed."""
+        finding = self._look(name, gradient, probed)
+        if finding.verdict is not Verdict.DISAGREES:
+            return finding
+        doubt = self._unconfirmed(finding, probed)
+        return replace(finding, verdict=Verdict.UNDECIDED, reason=doubt) if doubt else finding
+
+    def _look(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
+        """The same, at first sight."""
         claim = along(gradient, probed.probe)
-        names = (name, "numeric")
-        finding = compare_slope(names, probed.leaf, claim, probed.slope.estimate, self.resolution)
+        finding = compare_slope((name, "numeric"), probed.leaf, claim, probed.slope.estimate, self.resolution)
         if probed.doubt:
             return replace(finding, verdict=Verdict.UNDECIDED, reason=probed.doubt)
         if claim.scale == 0 and probed.slope.constant.all():
             return replace(
                 finding, verdict=Verdict.AGREES, reason=None, detail="zero: nothing here moves the function"
             )
-        if finding.verdict is Verdict.DISAGREES:
-            second = compare_slope(names, probed.leaf, claim, probed.second.estimate, self.resolution)
-            if not (probed.consistent and second.verdict is Verdict.DISAGREES):
-                return replace(finding, verdict=Verdict.UNDECIDED, reason=Reason.UNSTABLE)
+        if probed.slope.stairs.any() and claim.scale == 0:
+            return replace(finding, verdict=Verdict.UNDECIDED, reason=Reason.STAIRS)
+        if probed.kink:
+            between = finding.gap <= finding.bar + probed.half_jump
+            verdict, reason = (
+                (Verdict.AGREES, Reason.SUBGRADIENT) if between else (Verdict.UNDECIDED, Reason.KINK)
+            )
+            return replace(finding, verdict=verdict, reason=reason, bar=finding.bar + probed.half_jump)
         if finding.reason is Reason.RESOLUTION and probed.line.spread > 0:
             return replace(finding, reason=Reason.NON_DETERMINISTIC)
         return finding
+
+    def _unconfirmed(self, finding: Finding, probed: Probed) -> Reason | None:
+        """Why the gap that a probe shows may have another cause than the gradient, if so. In the order of their cost."""
+        if finding.gap <= finding.bar + probed.hidden_kink:
+            return Reason.KINK_NOT_EXCLUDED
+        if not probed.consistent:
+            return Reason.UNSTABLE
+        if not probed.additive(self.rng, lambda probe: self.sampler.line(probe, self.cotangent)):
+            return Reason.NOT_ADDITIVE
+        return None
 
     def _draw(self, draw: Callable[..., Probe], leaf: int | None = None) -> Probe:
         return draw(self.sampler.point.leaves, self.rng, self.sampler.placement.unit_roundoff, leaf)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.arrays import Array, HostArray, is_floating, namespace
-from gradproof.numeric.ladder import climb
+from gradproof.numeric.climb import climb
 from gradproof.numeric.line import coordinate_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.numeric.stencils import central

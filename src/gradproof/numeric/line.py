@@ -38,9 +38,15 @@ class Line:
     evaluations: int = 0
     failures: list[str] = field(default_factory=list)
     """What `evaluate` raised away from the point."""
+    _known: dict[float, HostArray] = field(default_factory=dict)
 
     def __call__(self, t: float) -> HostArray:
-        """φ(t), shape (m,), NaN where the function is not defined."""
+        """φ(t), shape (m,), NaN where the function is not defined. A step is evaluated once."""
+        if t not in self._known:
+            self._known[t] = self._sample(t)
+        return self._known[t]
+
+    def _sample(self, t: float) -> HostArray:
         self.evaluations += 1
         moved = [x + t * v if v.any() else x for x, v in zip(self.leaves, self.probe, strict=True)]
         try:

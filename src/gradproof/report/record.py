@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradproof.judging.referee import Probed
+from gradproof.judging.probed import Probed
 from gradproof.verdict import Certificate, Finding, Reason, Verdict
 
 

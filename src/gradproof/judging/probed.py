@@ -1,0 +1,88 @@
+"""A probe, the slope along it, and what has to be looked at once more before that slope refutes anything."""
+
+__all__ = ["Probed"]
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from gradproof.numeric.climb import climb
+from gradproof.numeric.ladder import FIRST_STEP, Slope, finest_step, sharpen
+from gradproof.numeric.line import Line, Probe
+from gradproof.verdict import Reason
+
+SHIFTED_STEP = 13 / 16
+"""First step of the ladder that has to confirm a refutation: no step of the first ladder is met again."""
+
+SPLITS = 3
+"""Random ways in which a probe is cut in two: f′(v) = f′(v′) + f′(v″) where f is differentiable."""
+
+
+class Probed:
+    """A probe and the slope along it."""
+
+    def __init__(self, line: Line, leaf: str | None) -> None:
+        self.line = line
+        self.leaf = leaf
+        """Path of the only leaf that moves; None if all do."""
+        self.slope: Slope = climb(line)
+
+    @property
+    def probe(self) -> Probe:
+        """The direction."""
+        return self.line.probe
+
+    @property
+    def doubt(self) -> Reason | None:
+        """Why no slope along this probe can judge anything, if so."""
+        if np.isinf(self.line.spread):
+            return Reason.NON_DETERMINISTIC
+        if self.slope.broken.any():
+            return Reason.JUMP
+        return Reason.DOMAIN if self.slope.outside.any() else None
+
+    @property
+    def kink(self) -> bool:
+        """Whether the function has a kink along this probe."""
+        return bool(self.slope.kink.any())
+
+    @property
+    def half_jump(self) -> float:
+        """How far either one-sided slope lies from the mean of the two, at most."""
+        return float(np.max(np.abs(self.slope.jump) + self.slope.jump_bar)) / 2
+
+    @cached_property
+    def hidden_kink(self) -> float:
+        """By how much a kink too close to be seen can have shifted the slope."""
+        if self.slope.one_sided.any():
+            return 0.0
+        sharp = sharpen(self.line, self.slope, finest_step(self.line, FIRST_STEP))
+        return float(np.max(np.abs(sharp.jump) + sharp.jump_bar)) / 2
+
+    @cached_property
+    def second(self) -> Slope:
+        """The slope from other steps."""
+        return climb(self.line, first_step=SHIFTED_STEP)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether both ladders gave one slope."""
+        gap = np.abs(self.second.value - self.slope.value)
+        return bool(np.all(gap <= self.second.bar + self.slope.bar)) and not self.second.kink.any()
+
+    def additive(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
+        """Whether slopes along random parts of the probe add up to the slope along all of it."""
+        if sum(np.count_nonzero(v) for v in self.probe) < 2:
+            return True
+        return all(self._splits(rng, make_line) for _ in range(SPLITS))
+
+    def _splits(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
+        masks = [rng.integers(0, 2, v.shape) for v in self.probe]
+        part = tuple(v * mask for v, mask in zip(self.probe, masks, strict=True))
+        rest = tuple(v * (1 - mask) for v, mask in zip(self.probe, masks, strict=True))
+        if not (any(v.any() for v in part) and any(v.any() for v in rest)):
+            return True
+        one, other = climb(make_line(part)), climb(make_line(rest))
+        gap = np.abs(one.value + other.value - self.slope.value)
+        return bool(np.all(gap <= one.bar + other.bar + self.slope.bar)) and not (one.kink | other.kink).any()
