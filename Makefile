@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+# Two test processes: with one BLAS thread each they do not fight over the cores.
+PYTEST  = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python
 
 .PHONY: demo test lint types unit optimized clean
 .DEFAULT_GOAL := test
@@ -29,10 +31,10 @@ types: $(VENV)/ready-dev
 	$(BIN)/mypy
 
 unit: $(VENV)/ready-dev
-	$(BIN)/python -m pytest -n 2
+	$(PYTEST) -m pytest -n 2 --dist loadfile
 
 optimized: $(VENV)/ready-dev  ## the verdicts survive `python -O`, which drops every assert outside the tests
-	$(BIN)/python -O -m pytest -n 2 -m "not slow"
+	$(PYTEST) -O -m pytest -n 2 --dist loadfile -m "not slow"
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -47,7 +47,11 @@ class Backend(Protocol):
         """Whether `vjp` and `jvp` are the framework's own (numpy: False)."""
 
     def owns(self, x: object, /) -> bool:
-        """Whether `x` is an array of this framework."""
+        """Whether `x` is an array of this framework, and of no other.
+
+        A framework that computes on numpy's arrays (HIPS autograd) takes and returns them, but leaves their ownership
+        to numpy: it owns only types of its own.
+        """
 
     def from_numpy(self, x: HostArray, /, *, dtype: str, device: Any = None) -> Array:
         """Copy of `x` with the named dtype; shares no memory with `x`."""

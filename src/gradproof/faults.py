@@ -87,14 +87,14 @@ def _scaled(factor: float) -> Change:
 
 
 def _in_largest(change: Callable[[HostArray], HostArray | None]) -> Change:
-    """`change` applied to a copy of the leaf with the largest entry; None if that changes nothing."""
+    """`change` applied to a copy of the leaf with the largest entry among those that it changes; None if to none."""
 
     def changed(leaves: list[HostArray]) -> list[HostArray] | None:
-        at = int(np.argmax([np.abs(leaf).max() for leaf in leaves]))
-        new = change(leaves[at].copy())
-        if new is None or np.array_equal(new, leaves[at]):
-            return None
-        return [*leaves[:at], new, *leaves[at + 1 :]]
+        for at in sorted(range(len(leaves)), key=lambda i: -np.abs(leaves[i]).max()):
+            new = change(leaves[at].copy())
+            if new is not None and not np.array_equal(new, leaves[at]):
+                return [*leaves[:at], new, *leaves[at + 1 :]]
+        return None
 
     return changed
 
@@ -152,12 +152,20 @@ def _in_network(mistake: Callable[[Network], Backward]) -> Callable[[Problem], P
 
     def planted(problem: Problem) -> Problem | None:
         network = getattr(problem.grad, "__self__", None)
-        if not isinstance(network, Network) or not isinstance(problem.params, tuple):
+        if problem.grad is None or not isinstance(network, Network) or not isinstance(problem.params, tuple):
             return None
         wrong = mistake(network)
+        if _equal(wrong(problem.params, *problem.args), problem.grad(problem.params, *problem.args)):
+            return None
         return replace(problem, name=f"{problem.name}, faulty", grad=lambda p, *args: tuple(wrong(p, *args)))
 
     return planted
+
+
+def _equal(one: Sequence[Layer], other: Sequence[Layer]) -> bool:
+    return all(
+        np.array_equal(a, b) for a, b in zip(_on_host(tuple(one)), _on_host(tuple(other)), strict=True)
+    )
 
 
 def _no_activation_derivative(network: Network) -> Backward:

@@ -70,9 +70,7 @@ class Reason(Enum):
     NOTHING_COMPARED = "no two sources could be compared"
     # UNSUPPORTED
     NOT_INSTALLED = "its framework is not installed; `pip install` it, or leave the source out"
-    CANNOT_RUN = (
-        "the function cannot run in this framework; pass fun={...} with one implementation per framework"
-    )
+    CANNOT_RUN = "cannot run this function; fun={...} takes one for each framework"
     NO_DERIVATIVE = "the backend does not differentiate"
 
 

@@ -12,10 +12,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gradproof.verdict import Finding, Verdict
+from gradproof.verdict import Finding, Reason, Verdict
 
 if TYPE_CHECKING:
-    from gradproof.report.record import Report
+    from gradproof.report.record import Report, SourceResult
 
 MOST_LEAVES = 12
 """Leaves shown; the worst ones. With two lines a leaf, the sources and the answer, this fits 40 lines."""
@@ -102,16 +102,21 @@ def _cell(findings: list[Finding]) -> Text:
 
 
 def _worst_entries(report: "Report") -> Iterator[Text]:
-    """`b[3, 1]  hand 0.25  jax 0.5` for every wrong leaf shown: its worst entry, with every source's value."""
+    """For every wrong leaf shown, one line with every source's value where they differ most."""
     for path in _worst_last(report):
-        wrong = [f for f in report.findings if f.leaf == path and f.worst and f.verdict is Verdict.DISAGREES]
+        wrong = [f for f in report.findings if f.leaf == path and f.values and f.verdict is Verdict.DISAGREES]
         if wrong:
-            worst = max(wrong, key=lambda f: _finite(f.excess))
-            same = [f for f in report.findings if f.leaf == path and f.worst == worst.worst]
+            worst = max(wrong, key=lambda f: (f.worst is not None, _finite(f.excess)))
+            same = [
+                f
+                for f in report.findings
+                if f.leaf == path and f.worst == worst.worst and f.what == worst.what
+            ]
             values = {name: value for finding in same for name, value in finding.values.items()}
             digits = _digits(worst.gap, max(abs(value) for value in worst.values.values()))
             shown = "  ".join(f"{name} {value:+.{digits}g}" for name, value in values.items())
-            yield Text(f"{path}{list(worst.worst or ())}  {shown}")
+            where = f"{path}{list(worst.worst)}" if worst.worst else f"{path} along a random direction:"
+            yield Text(f"{where}  {shown}")
 
 
 def _digits(gap: float, size: float) -> int:
@@ -130,13 +135,19 @@ def _source_table(report: "Report") -> Table:
     for name, result in report.sources.items():
         symbol, style = _SYMBOLS[result.verdict]
         cost = (str(result.calls), f"{result.seconds:.3f}") if result.calls else ("", "")
-        why = result.reason.value if result.reason else ""
-        if result.verdict is Verdict.UNSUPPORTED and result.detail:
-            why = f"{why} ({result.detail})"
-        role = " (the claim)" if name == report.claim else ""
+        words = ", ".join(filter(None, ["the claim" if name == report.claim else "", _why(result)]))
         verdict = Text(f"{symbol} {result.verdict.value}", style)
-        table.add_row(Text(name + role), verdict, result.dtype, *cost, Text(why))
+        table.add_row(Text(name), verdict, result.dtype, *cost, Text(words))
     return table
+
+
+def _why(result: "SourceResult") -> str:
+    """A source's reason in a few words; all of it stands in the report."""
+    if result.reason is None or result.reason is Reason.DIFFERS:
+        return ""
+    if result.verdict is Verdict.UNSUPPORTED:
+        return result.reason.name.lower().replace("_", " ")
+    return result.reason.value
 
 
 def _note(finding: Finding) -> Text:
@@ -148,6 +159,11 @@ def _note(finding: Finding) -> Text:
 
 
 def _ending(report: "Report") -> Iterator[Text]:
+    for name, result in report.sources.items():
+        if result.verdict is Verdict.UNSUPPORTED and result.reason:
+            yield Text(
+                f"{name}: {result.reason.value} ({result.detail})", "dim", no_wrap=True, overflow="ellipsis"
+            )
     hidden = len(report.leaves) - MOST_LEAVES
     if hidden > 0:
         yield Text(f"{hidden} more leaves, none worse than those shown")
