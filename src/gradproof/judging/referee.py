@@ -108,7 +108,7 @@ class Referee:
         P(all |⟨e, v⟩| ≤ τ) = erf(τ / (√2·‖S·e‖))^K, so ‖S·e‖₂ ≤ τ / (√2·erfinv(α^(1/K))) with confidence 1 − α.
         """
         gaussian = self.joint[-GAUSSIAN_PROBES:]
-        if any(probed.doubt for probed in gaussian):
+        if any(probed.doubt or probed.kink for probed in gaussian):
             return None
         findings = [self._finding(name="", gradient=gradient, probed=probed) for probed in gaussian]
         largest = max(finding.gap + finding.bar for finding in findings)
