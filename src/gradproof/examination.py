@@ -35,7 +35,8 @@ class Examination:
         self.claim = claim
         self.options = options
         self.point = take_point(params, args)
-        self.rng = np.random.default_rng(options.seed)
+        # Probes do not depend on which sources are asked, nor on how often.
+        self.rng, self.rounding_rng = np.random.default_rng(options.seed).spawn(2)
         self.findings: list[Finding] = []
 
     def report(self) -> Report:
@@ -86,7 +87,7 @@ class Examination:
         """The exact sources."""
         return Hearing(
             self.fun, self.point, self.claim,
-            judged=self.judged, cotangent=self.cotangent, resolution=self.options.resolution, rng=self.rng,
+            judged=self.judged, cotangent=self.cotangent, resolution=self.options.resolution, rng=self.rounding_rng,
         )  # fmt: skip
 
     @cached_property
@@ -182,7 +183,9 @@ class Examination:
             return
         probe = sign_probe(self.point.leaves, self.rng, self.point.unit_roundoff)
         pushing = [name for name in self.hearing.asked if name == "hand" or name in self.hearing.testimonies]
-        stated = {name: testify_tangent(self.hearing.asked[name], probe, self.rng) for name in pushing}
+        stated = {
+            name: testify_tangent(self.hearing.asked[name], probe, self.rounding_rng) for name in pushing
+        }
         if "numeric" in self.options.sources:
             stated["numeric"] = self.referee.tangent(probe)
         self.findings += [

@@ -202,10 +202,10 @@ class Network:
 
     def unflatten(self, theta: Array) -> tuple[Layer, ...]:
         """Layers in theta (size,), whose memory they may share."""
-        if tuple(getattr(theta, "shape", ())) != (self.size,):
+        if _shape(theta) != (self.size,):
             raise ValueError(
                 f"parameters for sizes {self.sizes} are a tuple of Layers or a vector theta ({self.size},); got "
-                f"{getattr(theta, 'shape', type(theta).__name__)}. `init` makes layers, `flatten` turns them into theta."
+                f"{_shape(theta)}. `init` makes layers, `flatten` turns them into theta."
             )
         return tuple(_unflat(theta, self.sizes))
 
@@ -238,7 +238,7 @@ class Network:
         if not isinstance(params, (tuple, list)):
             return self.unflatten(params)
         due = [((fan_out, fan_in), (fan_out,)) for fan_in, fan_out in pairwise(self.sizes)]
-        if (came := [_shapes(layer) for layer in params]) != due:
+        if (came := [_shape(layer) for layer in params]) != due:
             raise ValueError(
                 f"parameters for sizes {self.sizes} are Layers of weight (out, in) and bias (out,) of shapes {due}; "
                 f"got {came}. Pass a tuple of Layer(weight, bias), or one flat theta."
@@ -247,9 +247,9 @@ class Network:
 
     def _forward(self, params: Params, x: Array, y: Array | None = None) -> _Forward:
         layers = self._layers(params)
-        _check_rows("x", x, (x.shape[0] or "m >= 1", self.sizes[0]))
+        _check_rows("x", x, None, self.sizes[0])
         if y is not None:
-            _check_rows("y", y, (x.shape[0], self.sizes[-1]))
+            _check_rows("y", y, x.shape[0], self.sizes[-1])
         xp = namespace(x, y, layers[0].weight)
         inputs, sums = [x], [x @ layers[0].weight.T + layers[0].bias]
         for weight, bias in layers[1:]:
@@ -313,17 +313,20 @@ def _unflat(theta: Array, sizes: Sequence[int]) -> Iterator[Layer]:
         start = stop
 
 
-def _shapes(layer: Any) -> Any:
-    if not isinstance(layer, Layer):
-        return type(layer).__name__
-    return tuple(tuple(getattr(leaf, "shape", ())) for leaf in layer)
+def _shape(x: Any) -> Any:
+    """Shape of `x` as a plain tuple, of a Layer those of its leaves; of what has none, the name of its type."""
+    if isinstance(x, Layer):
+        return tuple(map(_shape, x))
+    shape = getattr(x, "shape", None)
+    return type(x).__name__ if shape is None else tuple(shape)
 
 
-def _check_rows(name: str, batch: Array, due: tuple[int | str, int]) -> None:
-    if tuple(batch.shape) != due:
+def _check_rows(name: str, batch: Array, rows: int | None, width: int) -> None:
+    got = _shape(batch)
+    if got[1:] != (width,) or (got[0] < 1 if rows is None else got[0] != rows):
         raise ValueError(
-            f"{name} has one row per example, shape ({due[0]}, {due[1]}); got {tuple(batch.shape)}. "
-            "Reshape it; one example is a batch of one row."
+            f"{name} has one row per example, shape ({rows or 'm >= 1'}, {width}); got {got}. "
+            "Pass an array of that shape; one example is a batch of one row."
         )
 
 

@@ -27,6 +27,7 @@ class Probed:
         self.leaf = leaf
         """Path of the only leaf that moves; None if all do."""
         self.slope: Slope = climb(line)
+        self._additive: bool | None = None
 
     @property
     def probe(self) -> Probe:
@@ -72,10 +73,11 @@ class Probed:
         return bool(np.all(gap <= self.second.bar + self.slope.bar)) and not self.second.kink.any()
 
     def additive(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
-        """Whether slopes along random parts of the probe add up to the slope along all of it."""
-        if sum(np.count_nonzero(v) for v in self.probe) < 2:
-            return True
-        return all(self._splits(rng, make_line) for _ in range(SPLITS))
+        """Whether slopes along random parts of the probe add up to the slope along all of it. Asked once."""
+        if self._additive is None:
+            several = sum(np.count_nonzero(v) for v in self.probe) > 1
+            self._additive = not several or all(self._splits(rng, make_line) for _ in range(SPLITS))
+        return self._additive
 
     def _splits(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
         masks = [rng.integers(0, 2, v.shape) for v in self.probe]

@@ -17,6 +17,9 @@ SMALLEST_SHARE = 2.0**-10
 """An entry moves by no less than this share of its leaf's RMS: a tiny entry beside large ones still has to move
 the function visibly."""
 
+BLOCK = 2**16
+"""Entries drawn at a time."""
+
 Probe = tuple[HostArray, ...]
 """A direction: one array per leaf, of the leaf's shape; zero where nothing moves."""
 
@@ -68,13 +71,7 @@ class Line:
 
 def leaf_sizes(leaf: HostArray) -> HostArray:
     """Power of two by which each entry of `leaf` moves: near |x_i|, at least 2⁻¹⁰ of the RMS, 1 in a leaf of zeros."""
-    x = np.abs(leaf.astype(np.float64, copy=False))
-    largest = x.max()
-    if largest == 0:
-        return np.ones_like(x)
-    rms = largest * np.sqrt(np.mean(np.square(x / largest)))
-    sizes = np.where(x == 0, rms, np.maximum(x, SMALLEST_SHARE * rms))
-    return np.exp2(np.round(np.log2(sizes)))
+    return _by_block(leaf, lambda sizes: sizes)
 
 
 def sign_probe(
@@ -83,9 +80,9 @@ def sign_probe(
     """±size·(1 + r/2^b), r uniform: no entry is invisible, and no two are alike. `only` keeps one leaf moving."""
     steps = 2 ** MANTISSA_BITS.get(unit_roundoff, 1)
 
-    def draw(leaf: HostArray) -> HostArray:
-        signs = 2.0 * rng.integers(0, 2, leaf.shape) - 1.0
-        return signs * (1.0 + rng.integers(0, steps, leaf.shape) / steps) * leaf_sizes(leaf)
+    def draw(sizes: HostArray) -> HostArray:
+        signs = 2.0 * rng.integers(0, 2, sizes.shape) - 1.0
+        return signs * (1.0 + rng.integers(0, steps, sizes.shape) / steps) * sizes
 
     return _probe(leaves, draw, only)
 
@@ -96,8 +93,8 @@ def gaussian_probe(
     """size·N(0, 1), rounded to a few bits: what a Certificate needs. `only` keeps one leaf moving."""
     steps = 2 ** MANTISSA_BITS.get(unit_roundoff, 1)
 
-    def draw(leaf: HostArray) -> HostArray:
-        return np.round(rng.standard_normal(leaf.shape) * steps) / steps * leaf_sizes(leaf)
+    def draw(sizes: HostArray) -> HostArray:
+        return np.round(rng.standard_normal(sizes.shape) * steps) / steps * sizes
 
     return _probe(leaves, draw, only)
 
@@ -111,5 +108,28 @@ def coordinate_probe(leaves: Sequence[HostArray], leaf: int, index: tuple[int, .
 
 def _probe(leaves: Sequence[HostArray], draw: Callable[[HostArray], HostArray], only: int | None) -> Probe:
     return tuple(
-        np.asarray(draw(leaf)) if only in (None, i) else np.zeros(leaf.shape) for i, leaf in enumerate(leaves)
+        _by_block(leaf, draw) if only in (None, i) else np.zeros(leaf.shape) for i, leaf in enumerate(leaves)
     )
+
+
+def _by_block(leaf: HostArray, draw: Callable[[HostArray], HostArray]) -> HostArray:
+    """`draw(sizes)` over the whole leaf, a block at a time: a leaf may be too large for temporaries of its size."""
+    flat, out = leaf.reshape(-1), np.empty(leaf.size)
+    rms = _root_mean_square(flat)
+    for start in range(0, leaf.size, BLOCK):
+        part = slice(start, start + BLOCK)
+        x = np.abs(flat[part].astype(np.float64))
+        sizes = np.where(x == 0, rms or 1.0, np.maximum(x, SMALLEST_SHARE * rms))
+        out[part] = draw(np.exp2(np.round(np.log2(sizes))))
+    return out.reshape(leaf.shape)
+
+
+def _root_mean_square(flat: HostArray) -> float:
+    """Without overflow or underflow of the squares, a block at a time."""
+    largest = max(abs(float(flat.max())), abs(float(flat.min())))
+    if largest == 0:
+        return 0.0
+    blocks = (
+        flat[start : start + BLOCK].astype(np.float64) / largest for start in range(0, flat.size, BLOCK)
+    )
+    return largest * float(np.sqrt(sum(float(block @ block) for block in blocks) / flat.size))

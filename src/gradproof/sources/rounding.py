@@ -6,13 +6,14 @@ of that size does to it. A few such moves, pooled over entries of like magnitude
 cancellation moves as much as its neighbours), give the bar.
 """
 
-__all__ = ["array_bar", "jiggled"]
+__all__ = ["MOVES", "Movement", "array_bar", "jiggled"]
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from gradproof.arrays import HostArray
+from gradproof.verdict import Estimate
 
 MOVES = 3
 """Perturbed answers per source."""
@@ -31,31 +32,47 @@ BAND_BITS = 8
 
 def jiggled(leaves: Sequence[HostArray], unit_roundoff: float, rng: np.random.Generator) -> list[HostArray]:
     """Leaves with every entry moved by one unit in the last place, up or down; zeros stay zero."""
-    return [
-        leaf.astype(np.float64) * (1.0 + 2 * unit_roundoff * (2.0 * rng.integers(0, 2, leaf.shape) - 1.0))
-        for leaf in leaves
-    ]
+
+    def move(leaf: HostArray) -> HostArray:
+        up = rng.integers(0, 2, leaf.shape, dtype=np.int8).astype(bool)
+        return np.where(up, 1.0 + 2 * unit_roundoff, 1.0 - 2 * unit_roundoff) * leaf
+
+    return [move(leaf) for leaf in leaves]
 
 
-def array_bar(value: HostArray, moved: Sequence[HostArray], unit_roundoff: float) -> HostArray:
-    """Bar of `value`, shape of value, from what the same computation gave at `jiggled` parameters."""
-    if value.size == 0:
-        return np.zeros(value.shape)
+class Movement:
+    """The largest movement of one array over several answers, kept entry by entry."""
+
+    def __init__(self, value: HostArray) -> None:
+        self.value = value
+        self.largest = np.zeros(value.shape)
+
+    def see(self, other: HostArray) -> None:
+        """One more answer; one of another shape, or an entry that is not finite, tells nothing of rounding."""
+        if other.shape == self.value.shape:
+            np.fmax(self.largest, np.abs(other - self.value), out=self.largest)
+
+    def estimate(self, unit_roundoff: float) -> Estimate:
+        """The value with its bar."""
+        return Estimate(self.value, array_bar(self.value, self.largest, unit_roundoff))
+
+
+def array_bar(value: HostArray, movement: HostArray, unit_roundoff: float) -> HostArray:
+    """Bar of `value`, shape of value, from how far it moved under `jiggled` parameters."""
     magnitude = np.abs(value)
-    movement = np.zeros(value.shape)
-    for other in moved:
-        movement = np.fmax(movement, np.abs(other - value))
-    rms = np.sqrt(np.mean(np.square(magnitude / (magnitude.max() or 1.0)))) * magnitude.max()
-    floor = FLOOR_ULPS * unit_roundoff * np.maximum(magnitude, rms)
-    return np.asarray(MOVEMENT_FACTOR * np.maximum(movement, _pooled(magnitude, movement)) + floor)
+    largest = magnitude.max(initial=0.0)
+    rms = np.sqrt(np.mean(np.square(magnitude / (largest or 1.0)))) * largest
+    bar = np.maximum(movement, _pooled(magnitude, movement))
+    bar *= MOVEMENT_FACTOR
+    bar += FLOOR_ULPS * unit_roundoff * np.maximum(magnitude, rms)
+    return bar
 
 
 def _pooled(magnitude: HostArray, movement: HostArray) -> HostArray:
     """RMS of the movement over all entries in the same band of magnitudes, for each entry."""
-    bands = (np.frexp(magnitude)[1] // BAND_BITS).ravel()
+    bands = np.frexp(magnitude)[1].astype(np.int16).ravel() // BAND_BITS
     bands -= bands.min()
-    counts = np.bincount(bands)
     largest = movement.max() or 1.0
     squares = np.bincount(bands, weights=np.square(movement / largest).ravel())
-    means = np.sqrt(squares / np.maximum(counts, 1)) * largest
+    means = np.sqrt(squares / np.maximum(np.bincount(bands), 1)) * largest
     return np.asarray(means[bands].reshape(magnitude.shape))

@@ -2,7 +2,7 @@
 
 __all__ = ["Testimony", "testify", "testify_tangent"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from gradproof.numeric.line import Probe, leaf_sizes
 from gradproof.point import Point
 from gradproof.sources.contracts import ContractBroken, not_finite, repeated, stale
 from gradproof.sources.exact import Answer, Hand, Source
-from gradproof.sources.rounding import MOVES, array_bar, jiggled
+from gradproof.sources.rounding import MOVES, Movement, jiggled
 from gradproof.verdict import Estimate
 
 ELSEWHERE = 1 / 16
@@ -37,14 +37,16 @@ def testify(
     first = source.ask(point.leaves, cotangent)
     if findings := not_finite(source.name, point, first.gradient):
         raise ContractBroken(findings)
-    others = [_asked_again(source, first, cotangent, resolution)] if twice else []
-    others += [source.ask(jiggled(point.leaves, u, rng), cotangent) for u in [_ulp(source)] * MOVES]
+    movements = [Movement(leaf) for leaf in first.gradient]
+    of_value = None if first.value is None else Movement(first.value)
+    for other in _others(source, first, cotangent, rng, resolution, twice=twice):
+        for movement, leaf in zip(movements, other.gradient, strict=True):
+            movement.see(leaf)
+        if of_value and other.value is not None:
+            of_value.see(other.value)
     return Testimony(
-        value=_value(first, others, _ulp(source)),
-        gradient=[
-            Estimate(leaf, array_bar(leaf, [other.gradient[i] for other in others], _ulp(source)))
-            for i, leaf in enumerate(first.gradient)
-        ],
+        value=of_value.estimate(_ulp(source)) if of_value else None,
+        gradient=[movement.estimate(_ulp(source)) for movement in movements],
     )
 
 
@@ -54,20 +56,30 @@ def testify_tangent(source: Source, tangents: Probe, rng: np.random.Generator) -
     Raises what the source raises.
     """
     point = source.placement.point
-    value = source.push(point.leaves, tangents)
-    moved = [source.push(jiggled(point.leaves, _ulp(source), rng), tangents) for _ in range(MOVES)]
-    return Estimate(value, array_bar(value, [m for m in moved if m.shape == value.shape], _ulp(source)))
+    movement = Movement(source.push(point.leaves, tangents))
+    for _ in range(MOVES):
+        movement.see(source.push(jiggled(point.leaves, _ulp(source), rng), tangents))
+    return movement.estimate(_ulp(source))
+
+
+def _others(
+    source: Source,
+    first: Answer,
+    cotangent: HostArray,
+    rng: np.random.Generator,
+    resolution: float,
+    *,
+    twice: bool,
+) -> Iterator[Answer]:
+    """More answers, one at a time: to the same question, if it is to be asked twice, then one ulp away."""
+    if twice:
+        yield _asked_again(source, first, cotangent, resolution)
+    for _ in range(MOVES):
+        yield source.ask(jiggled(source.placement.point.leaves, _ulp(source), rng), cotangent)
 
 
 def _ulp(source: Source) -> float:
     return source.placement.unit_roundoff
-
-
-def _value(first: Answer, others: Sequence[Answer], unit_roundoff: float) -> Estimate | None:
-    if first.value is None:
-        return None
-    moved = [other.value for other in others if other.value is not None]
-    return Estimate(first.value, array_bar(first.value, moved, unit_roundoff))
 
 
 def _asked_again(source: Source, first: Answer, cotangent: HostArray, resolution: float) -> Answer:
