@@ -51,6 +51,10 @@ ANOTHER_STEP = 0.8541019662496846
 EDGE_BISECTIONS = 24
 """After which the edge of a flat piece is known to 2⁻²⁰ of its distance."""
 
+RESOLVED = 64.0
+"""A function that is flat near the point and has a slope of so many bars further away may be a staircase; with less of
+a slope it is flat, with steps at a distance."""
+
 CONTINUOUS = 2.0**-8
 """Share of the rise at twice the distance that a continuous function may have just outside its flat piece."""
 
@@ -149,13 +153,13 @@ def _flat(line: Line, slope: Slope, scouts: Ladder) -> Slope:
     if not flat.any():
         return slope
     first_flat = len(moving) - int(np.argmax(moving[::-1, flat].any(axis=1)))
-    lone = flat.size == 1
-    edges = _rises_continuously(line, levels, first_flat) if lone else True
-    resolved_above = np.zeros_like(flat) if lone else slope.bar < np.abs(slope.value) / 64
-    constant = flat & edges & ~resolved_above
+    sloping = flat & (slope.bar < np.abs(slope.value) / RESOLVED)
+    if flat.size == 1 and sloping.any() and _rises_continuously(line, levels, first_flat):
+        sloping = np.zeros_like(flat)
     bar = slope.floor * slope.ladder.steps[0] / levels.steps[first_flat]
+    constant = flat & ~sloping
     slope = slope.where(constant, value=0.0, bar=bar, jump=0.0, jump_bar=bar, constant=True, broken=False)
-    return slope.where(flat & ~constant, stairs=True)
+    return slope.where(sloping, stairs=True)
 
 
 def _rises_continuously(line: Line, levels: Ladder, first_flat: int) -> bool:
