@@ -1,5 +1,6 @@
 """PyTorch as a backend."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -53,7 +54,10 @@ class TorchBackend:
     ) -> tuple[Any, Any]:
         """`torch.func.jvp`, forward mode."""
         detached = tuple(primal.detach() for primal in primals)
-        value, tangent = torch.func.jvp(lambda *xs: _tensor(fun(*xs)), detached, tuple(tangents))[:2]
+        with warnings.catch_warnings():
+            # PyTorch's own forward mode still scripts its decompositions with a deprecated call.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.")
+            value, tangent = torch.func.jvp(lambda *xs: _tensor(fun(*xs)), detached, tuple(tangents))[:2]
         return value.detach(), tangent.detach()
 
     def vectorize(self, fun: Callable[..., Any], /) -> Callable[..., Any] | None:

@@ -11,7 +11,7 @@ import difflib
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -111,8 +111,7 @@ def backend_for(x: object) -> Backend:
 
     Raises BackendError if none or more than one does.
     """
-    loaded = [load(name) for name in names() if name in sys.modules]
-    owners = [backend for backend in loaded if backend.owns(x)]
+    owners = [backend for backend in _loaded() if backend.owns(x)]
     if len(owners) > 1:
         both = " and ".join(backend.name for backend in owners)
         raise BackendError(f"{both} both claim a {_type_name(x)}; uninstall one of the two adapters")
@@ -186,6 +185,17 @@ def unknown(what: str, given: str, known: Sequence[str]) -> str:
     return f"unknown {what} {given!r}{hint} Known: {', '.join(sorted(known))}"
 
 
+def _loaded() -> list[Backend]:
+    """Backends whose frameworks are imported. A broken adapter harms nobody else; `load` says what is wrong with it."""
+    found = []
+    for name in names():
+        if name in sys.modules:
+            with suppress(Exception):
+                found.append(load(name))
+    return found
+
+
+@cache
 def _entry_points() -> dict[str, Any]:
     from importlib.metadata import entry_points  # noqa: PLC0415 -- 27 ms that only those pay who look a backend up
 

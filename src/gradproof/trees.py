@@ -15,8 +15,8 @@ from typing import Any
 
 import optree
 
-ROOT = "params"
-"""Path of the only leaf of a tree that is a bare array."""
+ROOT = "(params)"
+"""Path of the only leaf of a tree that is a bare array; no leaf of a dict can have it."""
 
 _NAMESPACE = "gradproof"
 

@@ -64,12 +64,12 @@ class Ladder(NamedTuple):
 
     @property
     def odd(self) -> HostArray:
-        """(φ(h) − φ(−h))/2."""
+        """(φ(h) − φ(−h))/2 at every level."""
         return (self.plus - self.minus) / 2
 
     @property
     def even(self) -> HostArray:
-        """(φ(h) + φ(−h))/2 − φ(0)."""
+        """(φ(h) + φ(−h))/2 − φ(0) at every level."""
         return (self.plus + self.minus) / 2 - self.centre
 
 

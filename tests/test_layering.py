@@ -1,0 +1,179 @@
+"""The order of modules, written down once: a module imports only from those before it."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradproof
+
+ORDER = (
+    # Words, trees and code on the caller's own arrays: they know nothing of backends, sources or checks.
+    "arrays", "trees", "verdict", "initializers", "network", "problems",
+    # Frameworks.
+    "backend", "conformance", "point",
+    # Derivatives from function values.
+    "numeric.stencils", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.climb", "numeric.sampling", "numeric.differences", "numeric",
+    # Derivatives that are computed.
+    "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
+    # Verdicts.
+    "judging.compare", "judging.probed", "judging.referee", "judging.attribute", "judging",
+    # One Report, then its views.
+    "report.record", "report", "report.plain", "report.terminal",
+    # The door.
+    "options", "examination", "check",
+    # What is told with it.
+    "faults", "course", "demo",
+    # The public listing, and the command line.
+    "gradproof", "cli", "__main__",
+)  # fmt: skip
+"""Names below `gradproof`; "gradproof" itself is `__init__`."""
+
+LAZY = {"report.record": {"report.plain", "report.terminal"}}
+"""Imports against the order, inside functions: a Report loads a view of itself when it is asked for one."""
+
+OUTSIDE = {"array_api_compat", "numpy", "optree", "rich"}
+"""What the core depends on, besides the standard library."""
+
+CORE = Path(gradproof.__file__).parent
+BACKENDS = Path(__file__).parents[1] / "backends"
+
+
+def modules():
+    """{name below gradproof: source} of the core."""
+    files = {file.relative_to(CORE).with_suffix(""): file.read_text() for file in sorted(CORE.rglob("*.py"))}
+    return {_name(path.parts): text for path, text in files.items()}
+
+
+def _name(parts):
+    return ".".join(part for part in parts if part != "__init__") or "gradproof"
+
+
+def imported(source):
+    """(full name of a module or of something in it, whether inside a function) for every import in `source`."""
+    tree = ast.parse(source)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    inside = {id(node) for function in functions for node in ast.walk(function)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from ((f"{module}.{alias.name}", id(node) in inside) for alias in node.names)
+
+
+def layer(name):
+    """Module of the core that `name` is, or is in."""
+    below = name.removeprefix("gradproof.").split(".")
+    candidates = [".".join(below[:length]) for length in range(len(below), 0, -1)]
+    return next((candidate for candidate in candidates if candidate in ORDER), "gradproof")
+
+
+def against_the_order(module, source):
+    """Modules of the core that `module`, with this `source`, imports and must not."""
+    allowed = set(ORDER[: ORDER.index(module)])
+    return [
+        layer(name)
+        for name, inside_a_function in imported(source)
+        if name.split(".")[0] == "gradproof"
+        and layer(name) not in allowed | (LAZY.get(module, set()) if inside_a_function else set())
+    ]
+
+
+def outside(source, allowed):
+    """Packages that `source` imports and that are neither `allowed` nor in the standard library; "" is a relative one."""
+    packages = {name.split(".")[0] for name, _ in imported(source)}
+    return packages - set(allowed) - sys.stdlib_module_names
+
+
+def core_names(source):
+    """Modules of the core that `source` imports from."""
+    return {layer(name) for name, _ in imported(source) if name.split(".")[0] == "gradproof"}
+
+
+def adapters():
+    """Names of files and folders beside our adapters, the adapters included."""
+    return [path for path in BACKENDS.iterdir() if path.name != "__pycache__"]
+
+
+def shadowing(names):
+    """Those that would hide a framework from whoever has the folder on the path: all but `gradproof_*`."""
+    return [name for name in names if not name.startswith("gradproof_")]
+
+
+def test_the_order_names_every_module_once():
+    assert sorted(ORDER) == sorted(modules())
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_module_imports_only_from_those_before_it(module):
+    assert against_the_order(module, modules()[module]) == []
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_the_core_imports_no_framework(module):
+    assert outside(modules()[module], {"gradproof", *OUTSIDE}) == set()
+
+
+@pytest.mark.parametrize("file", adapters(), ids=lambda file: file.name)
+def test_an_adapter_imports_its_framework_and_the_backend_protocol(file):
+    framework = file.stem.removeprefix("gradproof_")
+    assert outside(file.read_text(), {framework, "array_api_compat", "numpy", "gradproof"}) == set()
+    assert core_names(file.read_text()) == {"backend"}
+
+
+def test_nothing_among_the_adapters_is_named_after_a_framework():
+    assert shadowing(file.name for file in adapters()) == []
+
+
+# The probes notice
+
+
+@pytest.mark.parametrize(
+    ("source", "layer"),
+    [
+        ("import gradproof.check", "check"),
+        ("from gradproof.check import check", "check"),
+        ("from gradproof import check", "check"),
+        ("from gradproof import Report", "gradproof"),
+        ("import gradproof", "gradproof"),
+        ("from gradproof.numeric import Line", "numeric"),
+        ("from gradproof.numeric.line import Line", "numeric.line"),
+        ("def f():\n    from gradproof.report.terminal import render", "report.terminal"),
+        ("class A:\n    def f(self):\n        import gradproof.cli", "cli"),
+        ("from gradproof.trees import flatten", "trees"),
+    ],
+)
+def test_the_probe_notices_an_import_against_the_order(source, layer):
+    assert against_the_order("trees", source) == [layer]
+
+
+def test_the_probe_lets_the_order_pass():
+    assert against_the_order("point", "from gradproof.trees import flatten\nimport numpy") == []
+
+
+def test_a_lazy_import_has_to_be_inside_a_function():
+    line = "from gradproof.report.terminal import render"
+    assert against_the_order("report.record", f"def f():\n    {line}") == []
+    assert against_the_order("report.record", line) == ["report.terminal"]
+
+
+@pytest.mark.parametrize(
+    ("source", "package"),
+    [("import torch", "torch"), ("def f():\n    from jax import numpy", "jax"), ("from . import trees", "")],
+)
+def test_the_probe_notices_a_framework(source, package):
+    assert outside(source, {"gradproof", *OUTSIDE}) == {package}
+
+
+def test_the_probe_notices_an_adapter_that_uses_more_of_the_core():
+    assert core_names("from gradproof.backend import Backend\nfrom gradproof.arrays import Array") == {
+        "backend",
+        "arrays",
+    }
+
+
+@pytest.mark.parametrize("name", ["jax.py", "torch", "numpy.py"])
+def test_the_probe_notices_a_shadow(name):
+    assert shadowing([name, "gradproof_jax.py"]) == [name]
