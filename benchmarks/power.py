@@ -22,8 +22,8 @@ import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
 from gradproof.backend import load
-from gradproof.judging.referee import Referee
 from gradproof.judging.attribute import Judgement, worst_of
+from gradproof.judging.referee import Referee
 from gradproof.numeric.sampling import sampler_for
 from gradproof.point import Placement, take_point
 from gradproof.sources.contracts import ContractBroken
@@ -95,9 +95,7 @@ def as_case(name: str, op: Any, sample: Any, seed: int) -> Case | None:
         out = op.gradcheck_wrapper(op.get_op(), first, *args, **kwargs)
         if sample.output_process_fn_grad is not None:
             out = sample.output_process_fn_grad(out)
-        outputs = (
-            [out] if isinstance(out, torch.Tensor) else [o for o in torch.utils._pytree.tree_leaves(out)]
-        )
+        outputs = [out] if isinstance(out, torch.Tensor) else list(torch.utils._pytree.tree_leaves(out))
         real = (
             [outputs[k].reshape(-1) for k in wanted(outputs)]
             if kept is None

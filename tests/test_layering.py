@@ -10,7 +10,7 @@ import gradproof
 
 ORDER = (
     # Words, trees and code on the caller's own arrays: they know nothing of backends, sources or checks.
-    "arrays", "trees", "verdict", "initializers", "network", "problems",
+    "arrays", "trees", "verdict", "initializers", "activations", "losses", "network", "problems",
     # Frameworks.
     "backend", "conformance", "point",
     # Derivatives from function values.

@@ -8,8 +8,10 @@ import pytest
 
 from conftest import central_difference, double_precision, host
 from gradproof import trees
+from gradproof.activations import ACTIVATIONS
 from gradproof.initializers import debug_sine, he_normal
-from gradproof.network import ACTIVATIONS, LOSSES, Layer, Network
+from gradproof.losses import LOSSES
+from gradproof.network import Layer, Network
 from gradproof.verdict import Verdict
 
 DEPTHS = [(4, 3), (4, 5, 3), (4, 5, 6, 3), (4, 5, 2, 6, 3)]

@@ -5,10 +5,12 @@ finite differences, JAX, PyTorch), says which of them agree within what each can
 """
 
 from gradproof import initializers, numeric
+from gradproof.activations import Activation
 from gradproof.backend import Backend, BackendError, backend_for
 from gradproof.check import GradientMismatch, assert_gradients, check, check_problem
 from gradproof.conformance import conformance
-from gradproof.network import Network
+from gradproof.losses import Loss
+from gradproof.network import Layer, Network
 from gradproof.problems import Problem
 from gradproof.report import Report, SourceResult
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
@@ -16,12 +18,15 @@ from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
     "Backend",
     "BackendError",
     "Certificate",
     "Estimate",
     "Finding",
     "GradientMismatch",
+    "Layer",
+    "Loss",
     "Network",
     "Problem",
     "Reason",

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.activations import Activation
 from gradproof.arrays import HostArray, dtype_name
 from gradproof.backend import backend_for, unknown
-from gradproof.network import Activation, Layer, Network
+from gradproof.network import Layer, Network
 from gradproof.problems import Problem
 from gradproof.trees import flatten
 from gradproof.verdict import Reason

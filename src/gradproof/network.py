@@ -8,9 +8,8 @@ Automatic differentiation of `Network.loss` is right everywhere too, as it is no
 (zero initialisation), where abs() and ties of max() have a wrong slope, and far out, where exp() overflows.
 """
 
-__all__ = ["ACTIVATIONS", "LOSSES", "Activation", "Layer", "Loss", "Network"]
+__all__ = ["Layer", "Network"]
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,8 +18,10 @@ from itertools import pairwise
 from operator import index
 from typing import Any, NamedTuple, TypeVar
 
+from gradproof.activations import ACTIVATIONS, Activation
 from gradproof.arrays import Array, Namespace, namespace
 from gradproof.initializers import random_uniform, zeros
+from gradproof.losses import LOSSES, Loss
 
 
 class Layer(NamedTuple):
@@ -33,109 +34,6 @@ class Layer(NamedTuple):
 Params = Sequence[Layer] | Array
 """A tuple or list of layers, or all of them in one flat vector theta."""
 
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """A function of z, entry by entry, and its derivative, computed from z and a = function(z)."""
-
-    name: str
-    function: Callable[[Array, Namespace], Array]
-    derivative: Callable[[Array, Array, Namespace], Array]
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Loss of logits z (m, k) for targets y (m, k): `value`, summed over the batch, and `residual`, its d/dz (m, k).
-
-    `predict` turns logits into what is to resemble y. The network divides value and residual by m.
-    """
-
-    name: str
-    value: Callable[[Array, Array, Namespace], Array]
-    residual: Callable[[Array, Array, Namespace], Array]
-    predict: Callable[[Array, Namespace], Array]
-
-
-_SATURATED = 40.0
-"""From here on sigmoid(z) rounds to 1 and softplus(z) to z in float64, while exp(z) does not overflow in float32.
-
-With it exp(z)/(1 + exp(z)) keeps its relative accuracy for z << 0; and where a·(1 - a) is 0, autodiff has 0 as well.
-"""
-
-
-def _relu(z: Array, xp: Namespace) -> Array:
-    return xp.where(z > 0, z, 0.0)
-
-
-def _sigmoid(z: Array, xp: Namespace) -> Array:
-    power = xp.exp(xp.minimum(z, _SATURATED))
-    return power / (1.0 + power)
-
-
-def _softplus(z: Array, xp: Namespace) -> Array:
-    low = xp.minimum(z, _SATURATED)
-    return xp.log1p(xp.exp(low)) + (z - low)
-
-
-# GELU in the tanh form of Hendrycks & Gimpel 2016, "Gaussian error linear units", section 2: the exact one needs erf, which
-# the array API does not have. z·(1 + tanh(u))/2 is written z·sigmoid(2u), which does not cancel for z << 0.
-
-
-def _gelu_gate(z: Array) -> Array:
-    return math.sqrt(8.0 / math.pi) * (z + 0.044715 * z * z * z)
-
-
-def _gelu(z: Array, xp: Namespace) -> Array:
-    return z * _sigmoid(_gelu_gate(z), xp)
-
-
-def _gelu_derivative(z: Array, _a: Array, xp: Namespace) -> Array:
-    s = _sigmoid(_gelu_gate(z), xp)
-    return s + z * s * (1.0 - s) * (math.sqrt(8.0 / math.pi) * (1.0 + 3 * 0.044715 * z * z))
-
-
-ACTIVATIONS: Mapping[str, Activation] = {
-    "sigmoid": Activation("sigmoid", _sigmoid, lambda _z, a, _xp: a * (1.0 - a)),
-    "tanh": Activation("tanh", lambda z, xp: xp.tanh(z), lambda _z, a, _xp: 1.0 - a * a),
-    "relu": Activation("relu", _relu, lambda z, _a, xp: xp.astype(z > 0, z.dtype)),
-    "softplus": Activation("softplus", _softplus, lambda _z, a, xp: -xp.expm1(-a)),
-    "gelu": Activation("gelu", _gelu, _gelu_derivative),
-    "identity": Activation("identity", lambda z, _xp: z, lambda z, _a, xp: xp.ones_like(z)),
-}
-
-
-def _sigmoid_cross_entropy(z: Array, y: Array, xp: Namespace) -> Array:
-    # -y·log(a) - (1 - y)·log(1 - a) with a = sigmoid(z), which may round to 0 or 1: its logarithm is not needed here.
-    return xp.sum(_softplus(z, xp) - y * z)
-
-
-def _softmax(z: Array, xp: Namespace) -> Array:
-    powers = xp.exp(z - xp.max(z, axis=1, keepdims=True))
-    return powers / xp.sum(powers, axis=1, keepdims=True)
-
-
-def _softmax_cross_entropy(z: Array, y: Array, xp: Namespace) -> Array:
-    shifted = z - xp.max(z, axis=1, keepdims=True)
-    return xp.sum(y * (xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True)) - shifted))
-
-
-def _softmax_residual(z: Array, y: Array, xp: Namespace) -> Array:
-    return _softmax(z, xp) * xp.sum(y, axis=1, keepdims=True) - y  # that sum is 1 where y is one-hot
-
-
-def _squared_error(z: Array, y: Array, xp: Namespace) -> Array:
-    return 0.5 * xp.sum((z - y) * (z - y))
-
-
-LOSSES: Mapping[str, Loss] = {
-    "sigmoid_cross_entropy": Loss(
-        "sigmoid_cross_entropy", _sigmoid_cross_entropy, lambda z, y, xp: _sigmoid(z, xp) - y, _sigmoid
-    ),
-    "softmax_cross_entropy": Loss(
-        "softmax_cross_entropy", _softmax_cross_entropy, _softmax_residual, _softmax
-    ),
-    "squared_error": Loss("squared_error", _squared_error, lambda z, y, _xp: z - y, lambda z, _xp: z),
-}
 
 _Record = TypeVar("_Record", Activation, Loss)
 
