@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gradproof.trees import leaves_by_path
 from gradproof.verdict import Finding, Reason, Verdict
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _cell(findings: list[Finding]) -> Text:
     if finding.verdict is Verdict.UNDECIDED and finding.reason:
         return Text(f"{symbol} {finding.reason.name.lower().replace('_', ' ')}", style)
     if finding.verdict is Verdict.DISAGREES:
-        return Text(f"{symbol} off by {_relative(finding.gap, finding.scale)}", style)
+        return Text(f"{symbol} off {_relative(finding.gap, finding.scale)}", style)
     return Text(f"{symbol} to {_relative(finding.bar, finding.scale)}", style)
 
 
@@ -107,16 +108,19 @@ def _worst_entries(report: "Report") -> Iterator[Text]:
         wrong = [f for f in report.findings if f.leaf == path and f.values and f.verdict is Verdict.DISAGREES]
         if wrong:
             worst = max(wrong, key=lambda f: (f.worst is not None, _finite(f.excess)))
-            same = [
-                f
-                for f in report.findings
-                if f.leaf == path and f.worst == worst.worst and f.what == worst.what
-            ]
-            values = {name: value for finding in same for name, value in finding.values.items()}
+            values = _values_at(report, path, worst)
             digits = _digits(worst.gap, max(abs(value) for value in worst.values.values()))
             shown = "  ".join(f"{name} {value:+.{digits}g}" for name, value in values.items())
             where = f"{path}{list(worst.worst)}" if worst.worst else f"{path} along a random direction:"
             yield Text(f"{where}  {shown}")
+
+
+def _values_at(report: "Report", path: str, finding: Finding) -> dict[str, float]:
+    """What every source has at the worst entry of a finding, or what the two of it have along a probe."""
+    if finding.worst is None:
+        return finding.values
+    leaves = {name: leaves_by_path(tree)[path] for name, tree in report.gradients.items()}
+    return {name: float(leaf[finding.worst]) for name, leaf in leaves.items()} | finding.values
 
 
 def _digits(gap: float, size: float) -> int:
