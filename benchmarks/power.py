@@ -22,8 +22,8 @@ import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
 from gradproof.backend import load
-from gradproof.judging.referee import Referee
 from gradproof.judging.attribute import Judgement, worst_of
+from gradproof.judging.referee import Referee
 from gradproof.numeric.sampling import sampler_for
 from gradproof.point import Placement, take_point
 from gradproof.sources.contracts import ContractBroken
@@ -67,8 +67,14 @@ def as_case(name: str, op: Any, sample: Any, seed: int) -> Case | None:
     """The sample as a function of its differentiable inputs; None if it has none, or no real differentiable output."""
     spec = torch.utils._pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
     leaves, tree = spec
-    at = [i for i, x in enumerate(leaves) if isinstance(x, torch.Tensor) and x.requires_grad and x.layout == torch.strided]
-    constants = [x.detach().clone() if isinstance(x, torch.Tensor) and x.layout == torch.strided else x for x in leaves]
+    at = [
+        i
+        for i, x in enumerate(leaves)
+        if isinstance(x, torch.Tensor) and x.requires_grad and x.layout == torch.strided
+    ]
+    constants = [
+        x.detach().clone() if isinstance(x, torch.Tensor) and x.layout == torch.strided else x for x in leaves
+    ]
     params = [leaves[i].detach().clone() for i in at]
     sizes = [p.numel() for p in params]
     if not params or 0 in sizes or sum(sizes) > LARGEST or any(p.is_complex() for p in params):
@@ -76,16 +82,27 @@ def as_case(name: str, op: Any, sample: Any, seed: int) -> Case | None:
 
     def fun(tensors: list[torch.Tensor]) -> torch.Tensor:
         torch.manual_seed(seed)
-        filled = [x.clone() if isinstance(x, torch.Tensor) and x.layout == torch.strided else x for x in constants]
+        filled = [
+            x.clone() if isinstance(x, torch.Tensor) and x.layout == torch.strided else x for x in constants
+        ]
         for i, tensor in zip(at, tensors, strict=True):
             filled[i] = tensor
-        filled = [x.to(tensors[0].dtype) if isinstance(x, torch.Tensor) and x.dtype == params[0].dtype else x for x in filled]
+        filled = [
+            x.to(tensors[0].dtype) if isinstance(x, torch.Tensor) and x.dtype == params[0].dtype else x
+            for x in filled
+        ]
         first, args, kwargs = torch.utils._pytree.tree_unflatten(filled, tree)
         out = op.gradcheck_wrapper(op.get_op(), first, *args, **kwargs)
         if sample.output_process_fn_grad is not None:
             out = sample.output_process_fn_grad(out)
-        outputs = [out] if isinstance(out, torch.Tensor) else [o for o in torch.utils._pytree.tree_leaves(out)]
-        real = [outputs[k].reshape(-1) for k in wanted(outputs)] if kept is None else [outputs[k].reshape(-1) for k in kept]
+        outputs = (
+            [out] if isinstance(out, torch.Tensor) else [o for o in torch.utils._pytree.tree_leaves(out)]
+        )
+        real = (
+            [outputs[k].reshape(-1) for k in wanted(outputs)]
+            if kept is None
+            else [outputs[k].reshape(-1) for k in kept]
+        )
         return torch.cat(real) if len(real) != 1 or real[0].numel() != 1 else real[0].reshape(())
 
     kept: list[int] | None = None
@@ -184,7 +201,11 @@ def judge(case: Case, tally: Tally, rng: np.random.Generator, *, double: bool, c
         tally.verdicts["left out: f not finite"] += 1
         return
     shape = sampler.output_shape
-    cotangent = np.asarray(1.0) if shape == () else (2.0 * rng.integers(0, 2, shape) - 1) * (1.25 + rng.integers(0, 4, shape) / 4)
+    cotangent = (
+        np.asarray(1.0)
+        if shape == ()
+        else (2.0 * rng.integers(0, 2, shape) - 1) * (1.25 + rng.integers(0, 4, shape) / 4)
+    )
     source = Autodiff("torch", fun, Placement(point, backend, double=double))
     try:
         testimony = testify(source, cotangent, rng, 1e-3, twice=True)
@@ -199,7 +220,9 @@ def judge(case: Case, tally: Tally, rng: np.random.Generator, *, double: bool, c
     if clean.verdict is not Verdict.AGREES:
         worst = max((f for f in referee.judge("torch", testimony.gradient)), key=lambda f: f.excess)
         tally.reasons[clean.reason.name if clean.reason else ""] += 1
-        tally.list(f"{case.name}: {clean.verdict.name} {clean.reason.name if clean.reason else ''} gap/scale {worst.gap / (worst.scale or 1):.1e} bar/scale {worst.resolution:.1e}")
+        tally.list(
+            f"{case.name}: {clean.verdict.name} {clean.reason.name if clean.reason else ''} gap/scale {worst.gap / (worst.scale or 1):.1e} bar/scale {worst.resolution:.1e}"
+        )
         return
     tally.check_evaluations.append(sampler.calls)
     for name, claim in corruptions(testimony.gradient, rng) if corrupt else ():
@@ -207,7 +230,15 @@ def judge(case: Case, tally: Tally, rng: np.random.Generator, *, double: bool, c
         tally.found[name][verdict.name] += 1
         looked = [referee._look("torch", claim, probed) for probed in referee.joint]
         excess = max(f.excess for f in looked)
-        band = "> 16" if excess > 16 else "1.2 .. 16" if excess > 1.2 else "0.8 .. 1.2" if excess > 0.8 else "< 0.8"
+        band = (
+            "> 16"
+            if excess > 16
+            else "1.2 .. 16"
+            if excess > 1.2
+            else "0.8 .. 1.2"
+            if excess > 0.8
+            else "< 0.8"
+        )
         tally.by_excess[band][verdict.name] += 1
 
 
@@ -246,15 +277,23 @@ def printed(tally: Tally) -> str:
     lines = [f"verdicts {dict(tally.verdicts)}  reasons {dict(tally.reasons)}"]
     evals = np.array(tally.evaluations)
     if len(evals):
-        lines.append(f"evaluations per probe: mean {evals.mean():.1f}, median {np.median(evals):.0f}, 95 % {np.quantile(evals, 0.95):.0f}, max {evals.max():.0f}")
+        lines.append(
+            f"evaluations per probe: mean {evals.mean():.1f}, median {np.median(evals):.0f}, 95 % {np.quantile(evals, 0.95):.0f}, max {evals.max():.0f}"
+        )
     if tally.check_evaluations:
-        lines.append(f"evaluations per agreed check: median {np.median(tally.check_evaluations):.0f}, max {max(tally.check_evaluations)}")
+        lines.append(
+            f"evaluations per agreed check: median {np.median(tally.check_evaluations):.0f}, max {max(tally.check_evaluations)}"
+        )
     for name, counts in tally.found.items():
         total = sum(counts.values())
-        lines.append(f"{name:10s} found {counts['DISAGREES'] / total:7.2%}  undecided {counts['UNDECIDED'] / total:6.2%}  of {total}")
+        lines.append(
+            f"{name:10s} found {counts['DISAGREES'] / total:7.2%}  undecided {counts['UNDECIDED'] / total:6.2%}  of {total}"
+        )
     for band, counts in sorted(tally.by_excess.items()):
         total = sum(counts.values())
-        lines.append(f"gap {band:10s} of the bar: refused {counts['DISAGREES'] / total:7.2%}, undecided {counts['UNDECIDED'] / total:7.2%} of {total}")
+        lines.append(
+            f"gap {band:10s} of the bar: refused {counts['DISAGREES'] / total:7.2%}, undecided {counts['UNDECIDED'] / total:7.2%} of {total}"
+        )
     return "\n".join(lines + tally.listed)
 
 
@@ -273,7 +312,18 @@ def main() -> None:
     tally = run(options)
     print(printed(tally))
     if options.out:
-        Path(options.out).write_text(json.dumps({"options": vars(options), "verdicts": tally.verdicts, "found": tally.found, "by_excess": tally.by_excess, "listed": tally.listed}, indent=1))
+        Path(options.out).write_text(
+            json.dumps(
+                {
+                    "options": vars(options),
+                    "verdicts": tally.verdicts,
+                    "found": tally.found,
+                    "by_excess": tally.by_excess,
+                    "listed": tally.listed,
+                },
+                indent=1,
+            )
+        )
 
 
 if __name__ == "__main__":
