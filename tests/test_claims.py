@@ -35,7 +35,7 @@ def refuted(report):
 
 # Trees
 
-Pair = namedtuple("Pair", "w b")  # noqa: PYI024 -- the untyped kind is what people have
+Pair = namedtuple("Pair", "w b")
 
 
 @dataclass
@@ -313,7 +313,7 @@ def test_a_function_off_by_a_billionth_is_another_function(torch, jax):
     strict=True, reason="said to be CANNOT_RUN: the cotangent is pulled before the shapes are compared"
 )
 def test_a_framework_that_computes_another_shape_computes_another_function(torch, jax):
-    report = check(sines(torch, jax) | {"torch": lambda x: torch.sin(x)}, W, grad=np.cos)
+    report = check(sines(torch, jax) | {"torch": torch.sin}, W, grad=np.cos)
     assert report.sources["torch"].reason is Reason.DIFFERENT_FUNCTION
 
 
@@ -365,7 +365,7 @@ CUSTOM = {
     "wrong by sign": (lambda u, d: -u * d, Verdict.DISAGREES),
     "wrong by 1 %": (lambda u, d: 1.01 * u * d, Verdict.DISAGREES),
     "nothing for its input": (lambda _u, _d: None, Verdict.DISAGREES),
-    "blind to what comes from above": (lambda u, d: d * (u == u), Verdict.DISAGREES),
+    "blind to what comes from above": (lambda u, d: d + 0 * u, Verdict.DISAGREES),
     "not finite": (lambda u, d: u * d * float("nan"), Verdict.DISAGREES),
 }
 
@@ -713,7 +713,7 @@ def test_every_report_prints_its_verdict_in_its_last_paragraph(kind):
 
 @pytest.mark.parametrize("kind", REPORTS)
 def test_no_report_is_true_or_false(kind):
-    with pytest.raises(TypeError, match="use report.verdict, or assert_gradients"):
+    with pytest.raises(TypeError, match=r"use report\.verdict, or assert_gradients"):
         bool(REPORTS[kind]())
 
 

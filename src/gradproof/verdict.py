@@ -45,6 +45,12 @@ class Reason(Enum):
     )
     STALE = "its answer depends on where the function was evaluated last: pass value_and_grad= that does both"
     RANDOM_CLAIM = "called again it returned something else; fix the seed inside"
+    NOT_LINEAR = (
+        "a scaled cotangent did not scale the answer: the upstream gradient is ignored, or read in part"
+    )
+    LAYOUT = (
+        "a cotangent that is not contiguous in memory gave another answer: it is read with the wrong strides"
+    )
     # AGREES, with a word to it
     SUBGRADIENT = "the function has a kink here, and the claim lies between its one-sided slopes"
     # UNDECIDED
@@ -67,6 +73,7 @@ class Reason(Enum):
     VANISHING = "the derivative is zero to within what can be known here; check at a point where it is not"
     UNSTABLE = "two ladders of steps gave different slopes; the function is rougher than its values can show"
     DISPUTED = "sources differ by more than their rounding, but by less than the numeric source can referee"
+    MASKED = "some outputs cannot be judged at this point; the others were"
     NOTHING_COMPARED = "no two sources could be compared"
     # UNSUPPORTED
     NOT_INSTALLED = "its framework is not installed; `pip install` it, or leave the source out"

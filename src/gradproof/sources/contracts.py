@@ -1,6 +1,15 @@
 """What must hold before values are compared: structure, shape, dtype, purity, finiteness. Nothing broadcasts."""
 
-__all__ = ["ContractBroken", "changed", "claimed_leaves", "not_finite", "repeated", "stale"]
+__all__ = [
+    "ContractBroken",
+    "changed",
+    "claimed_leaves",
+    "not_finite",
+    "not_linear",
+    "repeated",
+    "stale",
+    "strided",
+]
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +21,10 @@ from gradproof.backend import Backend, backend_for
 from gradproof.point import Point
 from gradproof.trees import leaves_by_path
 from gradproof.verdict import Finding, Reason, Verdict
+
+LINEAR = 1e-3
+"""Share of a leaf's norm by which a scaled or strided cotangent may change the answer: low-precision code rounds
+differently, a cotangent that is ignored or misread is off by about 1."""
 
 
 class ContractBroken(Exception):
@@ -85,6 +98,32 @@ def stale(
         return None
     detail = "after fun was evaluated at another point, the gradient at this one came out different"
     return broken(source, None, Reason.STALE, detail)
+
+
+def not_linear(
+    source: str, first: Sequence[HostArray], scaled: Sequence[HostArray], factor: float
+) -> Finding | None:
+    """A finding if the cotangent times `factor` did not give `factor` times the gradient; 0 has to give exactly 0."""
+    if _close([factor * leaf for leaf in first], scaled, LINEAR):
+        return None
+    return broken(
+        source,
+        None,
+        Reason.NOT_LINEAR,
+        f"the cotangent times {factor:g} did not give {factor:g} × the answer",
+    )
+
+
+def strided(source: str, first: Sequence[HostArray], again: Sequence[HostArray]) -> Finding | None:
+    """A finding if the same cotangent, not contiguous in memory, gave another gradient."""
+    if _close(first, again, LINEAR):
+        return None
+    return broken(
+        source,
+        None,
+        Reason.LAYOUT,
+        "every second element of a larger array gave another answer than a copy of it",
+    )
 
 
 def _leaf_fault(leaf: Any, shape: tuple[int, ...], dtype: str, home: Backend) -> tuple[Reason, str] | None:

@@ -39,14 +39,18 @@ class Source(ABC):
         self.placement = placement
         self.calls = 0
         self.seconds = 0.0
+        self._strided = False
 
     @final
-    def ask(self, leaves: Sequence[HostArray], cotangent: HostArray) -> Answer:
+    def ask(self, leaves: Sequence[HostArray], cotangent: HostArray, *, strided: bool = False) -> Answer:
         """Value and gradient at `leaves`; the cotangent (shape of the output) is 1.0 for a scalar function.
+
+        `strided` hands the cotangent over as every second element of a larger array.
 
         Raises what the function raises, and ContractBroken for a claim that cannot be compared.
         """
         with self._measured():
+            self._strided = strided
             return self._ask(leaves, cotangent)
 
     @final
@@ -71,6 +75,17 @@ class Source(ABC):
         finally:
             self.seconds += perf_counter() - start
 
+    @property
+    def takes_cotangent(self) -> bool:
+        """Whether the gradient is pulled back from a cotangent, so that it has to be linear in it."""
+        return True
+
+    def _cotangent(self, cotangent: HostArray, dtype: str, device: Any) -> Array:
+        backend = self.placement.backend
+        if self._strided and cotangent.ndim:
+            return backend.from_numpy(np.repeat(cotangent, 2, axis=-1), dtype=dtype, device=device)[..., ::2]
+        return backend.from_numpy(cotangent, dtype=dtype, device=device)
+
     def _tree(self, arrays: Sequence[Array]) -> Any:
         return self.placement.point.structure.unflatten(arrays)
 
@@ -82,7 +97,7 @@ class Autodiff(Source):
         backend = self.placement.backend
         result, pull = backend.vjp(self.placement.bind(self.fun), self.placement.arrays(leaves))
         value, dtype = to_outputs(result)
-        grads = pull(backend.from_numpy(cotangent, dtype=dtype, device=getattr(result, "device", None)))
+        grads = pull(self._cotangent(cotangent, dtype, getattr(result, "device", None)))
         return Answer(value, [backend.to_numpy(grad).astype(np.float64) for grad in grads])
 
     def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray:
@@ -100,6 +115,11 @@ class Hand(Source):
         super().__init__("hand", fun or _nothing, placement)
         self.claim = claim
         self.uses_forward = fun is not None and claim.value_and_grad is None
+
+    @property
+    def takes_cotangent(self) -> bool:
+        """Whether the claim is a vjp."""
+        return self.claim.vjp is not None
 
     def ask_late(
         self, leaves: Sequence[HostArray], elsewhere: Sequence[HostArray], cotangent: HostArray
@@ -128,9 +148,8 @@ class Hand(Source):
             return to_outputs(value)[0], tree
         self.fun(self._tree(self.placement.arrays(forward_at)), *args)
         if self.claim.vjp is not None:
-            backend = self.placement.backend
             point = self.placement.point
-            pulled = backend.from_numpy(cotangent, dtype=point.dtypes[0], device=point.devices[0])
+            pulled = self._cotangent(cotangent, point.dtypes[0], point.devices[0])
             return None, self.claim.vjp(pulled, params, *args)
         return None, self.claim.grad(params, *args)  # type: ignore[misc]  # Claim has one of the three
 

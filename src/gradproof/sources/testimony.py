@@ -10,13 +10,17 @@ import numpy as np
 from gradproof.arrays import HostArray
 from gradproof.numeric.line import Probe, leaf_sizes
 from gradproof.point import Point
-from gradproof.sources.contracts import ContractBroken, not_finite, repeated, stale
+from gradproof.sources.contracts import ContractBroken, not_finite, not_linear, repeated, stale, strided
 from gradproof.sources.exact import Answer, Hand, Source
 from gradproof.sources.rounding import MOVES, Movement, jiggled
 from gradproof.verdict import Estimate
 
 ELSEWHERE = 1 / 16
 """Share of its size by which every entry moves to see whether a claim remembers another point."""
+
+
+SCALED = -2.5
+"""A cotangent that is neither 1 nor positive: 1 hides a gradient that ignores it."""
 
 
 class Testimony(NamedTuple):
@@ -90,7 +94,24 @@ def _asked_again(source: Source, first: Answer, cotangent: HostArray, resolution
         raise ContractBroken([finding])
     if isinstance(source, Hand) and source.uses_forward:
         _refuse_memory(source, first, cotangent, point, resolution)
+    if source.takes_cotangent:
+        _refuse_wrong_cotangents(source, first, cotangent)
     return again
+
+
+def _refuse_wrong_cotangents(source: Source, first: Answer, cotangent: HostArray) -> None:
+    """A pull-back is linear in its cotangent, and does not depend on how that lies in memory."""
+    leaves = source.placement.point.leaves
+    found = [
+        not_linear(source.name, first.gradient, source.ask(leaves, factor * cotangent).gradient, factor)
+        for factor in (SCALED, 0.0)
+    ]
+    if cotangent.ndim:
+        found.append(
+            strided(source.name, first.gradient, source.ask(leaves, cotangent, strided=True).gradient)
+        )
+    if broken := [finding for finding in found if finding]:
+        raise ContractBroken(broken)
 
 
 def _refuse_memory(
