@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 from distributions import install
 from fresh import python
 from gradproof import BackendError, backend, backend_for, check
-from gradproof.backend import Backend, StandardBackend, installed, load, names
+from gradproof.backend import StandardBackend, installed, load, names
 
 STRICT = StandardBackend(array_api_strict)
 OURS = ("jax", "numpy", "torch")
@@ -37,20 +37,14 @@ def test_our_backends_are_registered():
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_backend_is_loaded_by_its_name_once(name):
+def test_a_backend_is_loaded_by_its_name(name):
     assert load(name).name == name
-    assert load(name) is load(name)
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_our_backends_satisfy_the_protocol(name):
-    assert isinstance(load(name), Backend)
 
 
 @unhurried
 @given(st.text().filter(lambda name: name not in names()))
 def test_an_unknown_name_is_refused_with_the_known_ones(name):
-    with pytest.raises(ValueError, match=r"unknown backend .* Known: .*jax, numpy, torch") as refusal:
+    with pytest.raises(ValueError, match=r"unknown backend .*Known: .*jax, numpy, torch") as refusal:
         load(name)
     assert repr(name) in str(refusal.value)
 
@@ -91,18 +85,18 @@ def test_what_is_not_there_is_not_installed(name):
 
 
 @pytest.mark.parametrize(
-    ("x", "name"),
+    ("x", "owner"),
     [
-        (np.zeros(2), "numpy"),
-        (np.float64(1.0), "numpy"),
-        (torch.zeros(2), "torch"),
-        (torch.nn.Parameter(torch.zeros(2)), "torch"),
-        (jax.numpy.zeros(2), "jax"),
-        (array_api_strict.zeros(2), "array_api_strict"),
+        (np.zeros(2), load("numpy")),
+        (np.float64(1.0), load("numpy")),
+        (torch.zeros(2), load("torch")),
+        (torch.nn.Parameter(torch.zeros(2)), load("torch")),
+        (jax.numpy.zeros(2), load("jax")),
+        (array_api_strict.zeros(2), STRICT),
     ],
 )
-def test_an_array_belongs_to_its_framework(x, name):
-    assert backend_for(x).name == name
+def test_an_array_belongs_to_its_framework(x, owner):
+    assert backend_for(x) == owner
 
 
 def test_the_registry_is_read_once_and_not_for_every_array(monkeypatch):

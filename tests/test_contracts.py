@@ -351,9 +351,6 @@ def test_the_callers_constants_survive_code_that_changes_them(who):
     assert scale.tolist() == [1.0] * 5
 
 
-@pytest.mark.xfail(
-    strict=True, reason="args are shared between calls and never compared: the claim is said to be random"
-)
 def test_fun_that_changes_its_constants_is_named():
     report = judged(changes_scale(scaled_loss), X, scaled_slope, args=(np.ones(5),))
     assert {(f.sources, f.reason) for f in report.findings if f.what == "contract"} == {
@@ -361,9 +358,6 @@ def test_fun_that_changes_its_constants_is_named():
     }
 
 
-@pytest.mark.xfail(
-    strict=True, reason="args are shared between calls and never compared: the claim is said to be random"
-)
 def test_a_gradient_that_changes_its_constants_is_named():
     assert breach_of(changes_scale(scaled_slope), scaled_loss, args=(np.ones(5),)).reason is Reason.MUTATES
 
@@ -391,9 +385,6 @@ def test_a_function_with_dropout_is_said_to_be_random_and_decides_nothing(claim,
     assert "calls at params differ by" in finding.detail
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the verdict's reason is VANISHING, which sends the reader to another point"
-)
 def test_the_verdict_on_a_function_with_dropout_gives_its_randomness_as_the_reason():
     report = judged(dropout_loss(), X, slope)
     assert report.reason is Reason.NON_DETERMINISTIC
@@ -476,7 +467,6 @@ def test_a_vjp_gets_a_cotangent_of_the_outputs_shape_and_dtype():
     assert min(smallest) > 1, "no output escapes"
 
 
-@pytest.mark.xfail(strict=True, reason="a scalar's cotangent is always 1: a vjp that ignores it AGREES")
 def test_a_vjp_of_a_scalar_that_ignores_its_cotangent_is_refused():
     assert judged(loss, X, vjp=lambda _u, x: slope(x)).verdict is Verdict.DISAGREES
 
@@ -517,13 +507,11 @@ def test_of_two_claims_the_wrong_one_decides(wrong):
     assert judged(np.sin, X, **claims | {wrong: lambda a, x: -a * np.cos(x)}).verdict is Verdict.DISAGREES
 
 
-@pytest.mark.xfail(strict=True, reason="a jvp is asked without contracts: RESOLUTION instead of RANDOM_CLAIM")
 def test_a_random_jvp_is_said_to_be_random():
     rng = np.random.default_rng(0)
     assert judged(np.sin, X, jvp=lambda v, x: v * np.cos(x) * rng.normal()).reason is Reason.RANDOM_CLAIM
 
 
-@pytest.mark.xfail(strict=True, reason="a jvp is asked without contracts: what it does to params goes unseen")
 def test_a_jvp_that_changes_its_input_is_said_to_do_so():
     def jvp(v, x):
         answer = v * np.cos(x)
@@ -596,9 +584,6 @@ def test_the_size_of_the_loss_changes_nothing_for_a_wrong_gradient(scale, factor
     assert report.verdict is Verdict.DISAGREES
 
 
-@pytest.mark.xfail(
-    strict=True, reason="norms square their terms: gradproof's own RuntimeWarning, laid to the claim"
-)
 @pytest.mark.parametrize("factor", [1.0, -1.0])
 def test_a_loss_whose_square_overflows_is_judged(factor):
     report = judged(lambda x: 1e200 * loss(x), X, lambda x: factor * 1e200 * slope(x))
@@ -643,9 +628,6 @@ def test_no_claim_outside_the_one_sided_slopes_is_accepted(outside):
 
 
 @pytest.mark.parametrize("wrong", ["sign", "zero", "one percent"])
-@pytest.mark.xfail(
-    strict=True, reason="the half jump of one entry covers every other entry: AGREES (subgradient)"
-)
 def test_a_kink_in_one_entry_does_not_cover_for_the_others(wrong):
     factor = {"sign": -1.0, "zero": 0.0, "one percent": 1.01}[wrong]
     report = judged(

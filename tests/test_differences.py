@@ -6,7 +6,7 @@ import pytest
 from gradproof import Estimate
 from gradproof.numeric import central_difference, gradient, jacobian
 from gradproof.problems import PROBLEMS
-from gradproof.trees import leaves_by_path
+from gradproof.trees import ROOT, leaves_by_path
 
 
 def host(x):
@@ -50,7 +50,7 @@ def test_the_course_loop_refuses_bad_input(fun, theta, step, message):
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
 def test_the_gradients_bars_hold_and_are_narrow(problem):
     estimates = gradient(problem.fun, problem.params, args=problem.args)
-    estimates = {"params": estimates} if isinstance(estimates, Estimate) else estimates
+    estimates = {ROOT: estimates} if isinstance(estimates, Estimate) else estimates
     truth = leaves_by_path(problem.grad(problem.params, *problem.args))
     assert estimates.keys() == truth.keys()
     for path, estimate in estimates.items():

@@ -136,7 +136,7 @@ WRONG = [
         id="66 transposed",
     ),
     pytest.param(
-        lambda x: np.sum(np.floor(4 * x)), point() + 0.1, np.ones_like, REFUTED | {"STAIRS", "VANISHING", "UNSTABLE"},
+        lambda x: np.sum(np.floor(4 * x)), point() + 0.1, np.ones_like, REFUTED | {"STAIRS", "UNSTABLE", "KINK_NOT_EXCLUDED", "NOT_ADDITIVE"},
         id="2.2 floor(4x)",
     ),
     pytest.param(
@@ -195,14 +195,16 @@ def test_a_flipped_gradient_near_a_kink(row):
     assert judged(relu_loss, params, lambda x: -relu_slope(x)) in {"DISAGREES", "KINK", "KINK_NOT_EXCLUDED"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the half jump at entry 4 covers an error of its size in any other entry"
-)
 def test_a_wrong_entry_beside_one_at_a_kink():
     params = point()
     params[4] = 0.0
-    wrong = np.where(np.arange(10) == 6, 0.8, 1.0)
-    assert judged(relu_loss, params, lambda x: relu_slope(x) * wrong) != "AGREES"
+
+    def grad(x):
+        answer = np.where(x == 0, 0.5, relu_slope(x))
+        answer[6] *= 0.9
+        return answer
+
+    assert "AGREES" not in {judged(relu_loss, params, grad, seed=seed) for seed in range(4)}
 
 
 # 3.1, noise: rows 30 to 32
@@ -303,23 +305,71 @@ def test_70_a_backward_pass_that_ignores_the_cotangent_is_refused():
 # 3.2, one wrong coordinate
 
 
+SIZES = pytest.mark.parametrize("n", [10, 1000, 10_000])
+SIGNS = pytest.mark.parametrize("sign", [np.abs, np.asarray], ids=["one sign", "mixed signs"])
+
+
+def exponentials(n, sign):
+    """Σ w exp(x) and its gradient w exp(x), which has the signs of w."""
+    weights = sign(point(n))
+    return lambda x: np.sum(weights * np.exp(x)), lambda x: weights * np.exp(x)
+
+
+@SIZES
+@SIGNS
+def test_a_right_gradient_of_any_size_agrees_closely_enough_to_show_one_wrong_coordinate(n, sign):
+    fun, grad = exponentials(n, sign)
+    assert judged(fun, point(n), grad, resolution=1e-6) == "AGREES"
+
+
 @pytest.mark.parametrize("factor", [1.01, 1.1, 0.0, -1.0])
-@pytest.mark.parametrize("signs", ["one sign", "mixed signs"])
-@pytest.mark.parametrize("n", [10, 1000, 10_000])
-def test_one_wrong_coordinate_is_found_whatever_the_size_and_the_signs(n, signs, factor):
-    weights = np.abs(point(n)) if signs == "one sign" else point(n)
+@SIZES
+@SIGNS
+def test_one_wrong_coordinate_is_found_whatever_the_size_and_the_signs(n, sign, factor):
+    fun, grad = exponentials(n, sign)
     wrong = np.where(np.arange(n) == n // 2, factor, 1.0)
-    # f(x) = Σ w exp(x): a smooth function with a gradient of the signs of w; 1e-6 shows 1 % of one in 10,000
-    assert (
-        judged(
-            lambda x: np.sum(weights * np.exp(x)), point(n), lambda x: weights * np.exp(x), resolution=1e-6
-        )
-        == "AGREES"
-    )
-    assert (
-        judged(lambda x: np.sum(weights * np.exp(x)), point(n), lambda x: wrong * weights * np.exp(x))
-        == "DISAGREES"
-    )
+    assert judged(fun, point(n), lambda x: wrong * grad(x)) == "DISAGREES"
+
+
+# Beyond the table: code that rounds its own values more coarsely than the last digit of its result
+
+STAIRS = pytest.mark.xfail(
+    strict=True, reason="the slope within one step of a staircase of rounding is taken for the slope"
+)
+
+COARSE = [
+    pytest.param(
+        lambda x: np.sum(np.log(1 + np.exp(-x))), np.array([40.0]), lambda x: -np.exp(-x) / (1 + np.exp(-x)),
+        id="softplus, saturated", marks=STAIRS,
+    ),
+    pytest.param(
+        lambda z: -np.log(np.exp(z[0]) / np.exp(z).sum()), np.array([40.0, 1.0, 2.0]),
+        lambda z: np.exp(z) / np.exp(z).sum() - np.array([1.0, 0.0, 0.0]),
+        id="cross-entropy, saturated", marks=STAIRS,
+    ),
+    pytest.param(
+        lambda x: np.sum(np.sqrt(x**2 + 1) - 1), np.array([1e-8, 2e-8]), lambda x: x / np.sqrt(x**2 + 1),
+        id="sqrt(x^2 + 1) - 1", marks=STAIRS,
+    ),
+    pytest.param(
+        lambda x: np.sum((np.exp(x) - 1) / x), np.array([1e-8, 2e-8]), lambda x: 0.5 + x / 3,
+        id="(exp(x) - 1)/x", marks=STAIRS,
+    ),
+    pytest.param(
+        lambda x: np.sum((1 - np.cos(x)) / x**2), np.array([1e-6, 2e-6]), lambda x: -x / 12,
+        id="(1 - cos(x))/x^2", marks=STAIRS,
+    ),
+    pytest.param(
+        lambda x: float(loss(x.astype(np.float16))), point(), slope,
+        id="float16 inside, float64 outside", marks=STAIRS,
+    ),
+    pytest.param(lambda x: np.round(loss(x), 3), point(), slope, id="rounded to three digits"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fun", "params", "grad"), COARSE)
+def test_a_right_gradient_of_code_that_cancels_or_rounds_is_not_refused(fun, params, grad):
+    assert "DISAGREES" not in {judged(fun, params, grad, seed=seed) for seed in range(8)}
 
 
 # 3.3, hand-written backpropagation and its classic mistakes
@@ -396,21 +446,28 @@ def test_a_loss_of_1e_6_with_the_sign_flipped_everywhere_is_refused(activation):
 # 3.4, tolerances that grow with the size
 
 
+LENGTHS = pytest.mark.parametrize("n", [1, 100, 2000])
+DTYPES = pytest.mark.parametrize("dtype", [np.float64, SINGLE])
+
+
+@LENGTHS
+@DTYPES
+def test_a_right_jvp_agrees_whatever_the_size(n, dtype):
+    assert judged(lambda x: np.sin(x) * x, point(n, dtype), jvp=lambda v, x: v * slope(x)) == "AGREES"
+
+
 @pytest.mark.parametrize("factor", [1.01, 1.1, 2.0, 0.0, -1.0])
-@pytest.mark.parametrize("dtype", [np.float64, SINGLE])
-@pytest.mark.parametrize("n", [1, 100, 10_000])
+@LENGTHS
+@DTYPES
 def test_a_wrong_jvp_is_refused_whatever_the_size(n, dtype, factor):
-    right = judged(lambda x: np.sin(x) * x, point(n, dtype), jvp=lambda v, x: v * slope(x))
     wrong = judged(lambda x: np.sin(x) * x, point(n, dtype), jvp=lambda v, x: dtype(factor) * v * slope(x))
-    assert right != "DISAGREES"
     assert wrong == "DISAGREES"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.xfail(strict=True, reason="a slope along a jvp's probe is not confirmed before it refutes")
-def test_a_right_jvp_far_from_the_origin_is_not_refused(seed):
-    params = np.random.default_rng(seed).normal(size=200) * 1e8
-    assert judged(np.sin, params, jvp=lambda v, x: v * np.cos(x), seed=seed) != "DISAGREES"
+def test_a_right_jvp_far_from_the_origin_is_not_refused():
+    params = np.random.default_rng(0).normal(size=100) * 1e8
+    seen = {judged(np.sin, params, jvp=lambda v, x: v * np.cos(x), seed=seed) for seed in range(5)}
+    assert "DISAGREES" not in seen
 
 
 # 3.5, code patterns

@@ -15,6 +15,7 @@ __all__ = [
     "is_array",
     "is_floating",
     "namespace",
+    "norm",
     "resolve_dtype",
 ]
 
@@ -53,6 +54,12 @@ def dtype_name(x: Array) -> str:
 def is_floating(x: Array) -> bool:
     """Whether `x` holds real floating-point numbers (float16, bfloat16, float32, float64, …)."""
     return "float" in dtype_name(x)
+
+
+def norm(x: HostArray) -> float:
+    """Root of the sum of squares of a host array, without overflow of the squares."""
+    largest = float(np.max(np.abs(x), initial=0.0))
+    return largest * float(np.linalg.norm((x / largest).ravel())) if 0 < largest < np.inf else largest
 
 
 def resolve_dtype(xp: Namespace, dtype: Any) -> Any:

@@ -111,7 +111,7 @@ def backend_for(x: object) -> Backend:
 
     Raises BackendError if none or more than one does.
     """
-    owners = [backend for backend in _loaded() if backend.owns(x)]
+    owners = [backend for backend in _loaded() if _claims(backend, x)]
     if len(owners) > 1:
         both = " and ".join(backend.name for backend in owners)
         raise BackendError(f"{both} both claim a {_type_name(x)}; uninstall one of the two adapters")
@@ -181,8 +181,14 @@ class StandardBackend:
 def unknown(what: str, given: str, known: Sequence[str]) -> str:
     """Message for a `given` name that is not among the `known` ones."""
     close = difflib.get_close_matches(given, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown {what} {given!r}{hint} Known: {', '.join(sorted(known))}"
+    hint = f"; did you mean {close[0]!r}" if close else ""
+    return f"unknown {what} {given!r}{hint}. Known: {', '.join(sorted(known))}"
+
+
+def _claims(backend: Backend, x: object) -> bool:
+    with suppress(Exception):  # an adapter that cannot even say so owns nothing
+        return backend.owns(x)
+    return False
 
 
 def _loaded() -> list[Backend]:

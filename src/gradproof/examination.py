@@ -13,14 +13,14 @@ import numpy as np
 from gradproof.arrays import HostArray
 from gradproof.backend import load
 from gradproof.judging import Judgement, Referee, compare_arrays, judge_source, odd_one_out, worst_of
-from gradproof.numeric.line import sign_probe
+from gradproof.numeric.line import Probe, sign_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.options import Options
 from gradproof.point import take_point
 from gradproof.report import Gradients, Report, SourceResult
 from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, testify_tangent
-from gradproof.sources.contracts import changed
-from gradproof.sources.hearing import with_note
+from gradproof.sources.contracts import ContractBroken, changed, changed_args
+from gradproof.sources.exact import Source, with_note
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
 
 
@@ -43,7 +43,7 @@ class Examination:
         """Everything there is to say."""
         self._admit_output()
         self.findings += self._function_contracts()
-        if np.isfinite(self.sampler.value).all():
+        if np.isfinite(self.sampler.value).all() and not self._constants_changed():
             self.hearing.hear(self.options.sources)
             self.findings += self.hearing.findings
             self._compare_values()
@@ -110,13 +110,21 @@ class Examination:
                 f"fun returned shape {shape}, which has no entries: there is nothing to differentiate"
             )
 
+    def _constants_changed(self) -> bool:
+        """Whether fun changed its constants: every call after the first is of another function then."""
+        return any(f.reason is Reason.MUTATES and f.leaf is None for f in self.findings)
+
     def _function_contracts(self) -> list[Finding]:
         sampler, placement = self.sampler, self.sampler.placement
         with placement.context():
             arrays = placement.arrays(self.point.leaves)
             before = [placement.backend.to_numpy(array) for array in arrays]
-            placement.bind(sampler.fun)(*arrays)
-            found = changed("fun", self.point, arrays, before)
+            with_note(
+                f"fun at params (in {placement.backend.name})", lambda: placement.bind(sampler.fun)(*arrays)
+            )
+            found = changed("fun", self.point, arrays, before) + changed_args("fun", placement)
+        if any(finding.leaf is None for finding in found):
+            return found
         if not np.isfinite(sampler.value).all():
             detail = f"fun returned {sampler.value} at params"
             found.append(Finding("contract", ("fun",), None, Verdict.UNDECIDED, Reason.DOMAIN, detail))
@@ -182,16 +190,27 @@ class Examination:
         if self.claim.jvp is None:
             return
         probe = sign_probe(self.point.leaves, self.rng, self.point.unit_roundoff)
-        pushing = [name for name in self.hearing.asked if name == "hand" or name in self.hearing.testimonies]
-        stated = {
-            name: testify_tangent(self.hearing.asked[name], probe, self.rounding_rng) for name in pushing
-        }
+        stated: dict[str, Estimate] = {}
+        for name, source in self.hearing.asked.items():
+            if name == "hand" or name in self.hearing.testimonies:
+                self._push(name, source, probe, stated)
         if "numeric" in self.options.sources:
             stated["numeric"] = self.referee.tangent(probe)
         self.findings += [
             self._compare(("tangent", pair, None), stated[pair[0]], stated[pair[1]])
             for pair in combinations(stated, 2)
         ]
+
+    def _push(self, name: str, source: Source, probe: Probe, stated: dict[str, Estimate]) -> None:
+        """What `source` makes of the tangent; a framework without a forward mode for it is left out of this."""
+        try:
+            stated[name] = testify_tangent(source, probe, self.rounding_rng, self.options.resolution)
+        except ContractBroken as error:
+            self.findings += error.findings
+        except Exception as error:
+            if name == "hand":
+                error.add_note("gradproof: raised by the claimed jvp at params (source hand)")
+                raise
 
     def _compare(
         self, about: tuple[str, tuple[str, str], str | None], first: Estimate | None, second: Estimate

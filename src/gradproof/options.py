@@ -2,9 +2,10 @@
 
 __all__ = ["DEFAULT_RESOLUTION", "Options", "choose_sources"]
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 from gradproof.backend import installed, load, names, unknown
@@ -37,7 +38,7 @@ def choose_sources(sources: str | Sequence[str] | None, claim: Claim) -> tuple[s
     """
     if sources is None:
         return ("numeric", *(["hand"] if claim else []), *filter(_worth_asking, names()))
-    chosen = (sources,) if isinstance(sources, str) else tuple(dict.fromkeys(sources))
+    chosen = (sources,) if isinstance(sources, str) else _distinct(sources)
     if not chosen:
         raise ValueError("sources is empty: nothing would be checked")
     known = ["numeric", "hand", *names()]
@@ -53,6 +54,14 @@ def choose_sources(sources: str | Sequence[str] | None, claim: Claim) -> tuple[s
     return chosen
 
 
+def _distinct(sources: Any) -> tuple[str, ...]:
+    names = tuple(sources) if isinstance(sources, Iterable) else (sources,)
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"sources holds names; got {name!r}. Pass for example ['numeric', 'hand']")
+    return tuple(dict.fromkeys(names))
+
+
 def _worth_asking(name: str) -> bool:
     """Whether a framework is installed and differentiates; one that cannot be loaded is asked, to say so."""
     try:
@@ -62,10 +71,11 @@ def _worth_asking(name: str) -> bool:
 
 
 def _admit_seed(seed: Any) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed is a whole number from 0; got {seed!r}")
 
 
 def _admit_between(name: str, value: Any, low: float, high: float) -> None:
-    if not (isinstance(value, int | float) and isfinite(value) and low < value < high):
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and isfinite(value) and low < float(value) < high):
         raise ValueError(f"{name} lies between {low:g} and {high:g}; got {value!r}")

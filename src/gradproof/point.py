@@ -78,10 +78,13 @@ def take_point(params: Any, args: Any) -> Point:
     for path, leaf in zip(structure.paths, leaves, strict=True):
         _admit(path, leaf)
     home = _only_owner(structure.paths, leaves)
+    on_host = tuple(home.to_numpy(leaf) for leaf in leaves)
+    for path, leaf in zip(structure.paths, on_host, strict=True):
+        _admit_values(path, leaf)
     return Point(
         home=home,
         structure=structure,
-        leaves=tuple(home.to_numpy(leaf) for leaf in leaves),
+        leaves=on_host,
         dtypes=tuple(dtype_name(leaf) for leaf in leaves),
         devices=tuple(_device(leaf) for leaf in leaves),
         args=tuple(args),
@@ -98,7 +101,15 @@ class Placement:
 
     def context(self) -> AbstractContextManager[object]:
         """In which everything of this placement has to happen."""
-        return self.backend.double_precision() if self.double else nullcontext()
+        return (
+            self.backend.double_precision() if self.double or self._double_is_switched_off else nullcontext()
+        )
+
+    @cached_property
+    def _double_is_switched_off(self) -> bool:
+        """Whether the caller's parameters are float64 and the framework makes no float64 array just now."""
+        made = self.backend.from_numpy(np.zeros(1), dtype="float64")
+        return "float64" in self.point.dtypes and dtype_name(made) != "float64"
 
     @property
     def unit_roundoff(self) -> float:
@@ -155,6 +166,14 @@ def _admit(path: str, leaf: Any) -> None:
         )
     if dtype_name(leaf) not in UNIT_ROUNDOFF:
         raise ValueError(f"{path} has dtype {dtype_name(leaf)}; due: one of {', '.join(UNIT_ROUNDOFF)}")
+
+
+def _admit_values(path: str, leaf: HostArray) -> None:
+    if not np.isfinite(leaf).all():
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(leaf))[0])
+        raise ValueError(
+            f"{path} is {leaf[first]} at {list(first)}; a gradient is checked at finite parameters: move the point"
+        )
 
 
 def _only_owner(paths: Sequence[str], leaves: Sequence[Array]) -> Backend:

@@ -34,13 +34,20 @@ class Structure:
 
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
-    """Leaves of `tree` in the order they were written, and its structure."""
+    """Leaves of `tree` in the order they were written, and its structure.
+
+    Raises ValueError if two leaves have one path (keys of a dict that print alike).
+    """
     accessors, leaves, spec = _flatten(tree)
     while new := {type(leaf) for leaf in leaves if _is_dataclass_instance(leaf)}:
         for cls in new:
             _register_dataclass(cls)
         accessors, leaves, spec = _flatten(tree)
-    return leaves, Structure(tuple(_path(accessor) for accessor in accessors), spec)
+    paths = tuple(_path(accessor) for accessor in accessors)
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise ValueError(f"two leaves have the path {twice!r}: give the keys of a dict different names")
+    return leaves, Structure(paths, spec)
 
 
 def leaves_by_path(tree: Any) -> dict[str, Any]:

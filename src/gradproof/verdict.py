@@ -56,6 +56,7 @@ class Reason(Enum):
     # UNDECIDED
     RESOLUTION = "the bar is wider than the resolution asked for; evaluate in float64, or ask for less"
     KINK = "the function has a kink here, and the claim lies outside its one-sided slopes; move the point a little"
+    KINKS = "many entries meet kinks of the function here and cannot be judged apart; move the point a little"
     KINK_NOT_EXCLUDED = (
         "a kink closer than the smallest step could explain the difference; move the point a little"
     )

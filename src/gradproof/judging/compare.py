@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradproof.arrays import HostArray
+from gradproof.arrays import HostArray, norm
 from gradproof.numeric.line import Probe
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
 
@@ -33,7 +33,7 @@ def along(gradient: Sequence[Estimate], probe: Probe) -> Directional:
     return Directional(
         value=float(sum(np.vdot(estimate.value, v) for estimate, v in pairs)),
         bar=float(sum(np.vdot(estimate.bar, np.abs(v)) for estimate, v in pairs)),
-        scales=tuple(float(np.linalg.norm((estimate.value * v).ravel())) for estimate, v in pairs),
+        scales=tuple(norm(estimate.value * v) for estimate, v in pairs),
     )
 
 
@@ -44,9 +44,9 @@ def compare_arrays(
     gap = np.abs(first.value - second.value)
     bar = first.bar + second.bar
     worst = _worst(gap, bar)
-    scale = float(max(np.linalg.norm(first.value.ravel()), np.linalg.norm(second.value.ravel())))
+    scale = max(norm(first.value), norm(second.value))
     refuted = not bool(np.all(gap <= bar))
-    verdict, reason = _verdict(refuted, float(np.linalg.norm(bar.ravel())), scale, resolution)
+    verdict, reason = _verdict(refuted, norm(bar), scale, resolution)
     return Finding(
         what, names, leaf, verdict, reason,
         gap=float(gap[worst]), bar=float(bar[worst]), scale=scale, worst=worst,

@@ -1,6 +1,6 @@
 """A probe, the slope along it, and what has to be looked at once more before that slope refutes anything."""
 
-__all__ = ["Probed"]
+__all__ = ["SHIFTED_STEP", "Probed"]
 
 from collections.abc import Callable
 from functools import cached_property

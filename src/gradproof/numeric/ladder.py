@@ -72,6 +72,11 @@ class Ladder(NamedTuple):
         """(φ(h) + φ(−h))/2 − φ(0) at every level."""
         return (self.plus + self.minus) / 2 - self.centre
 
+    @property
+    def moving(self) -> HostArray:
+        """Whether φ differs from φ(0) at a level, shape (levels, m)."""
+        return (self.odd != 0) | (self.even != 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Slope:
@@ -86,7 +91,7 @@ class Slope:
     floor: HostArray
     """The bar's floor from rounding alone, at the steps that were used."""
     constant: HostArray
-    """Whether φ was the same at the point and at its five nearest levels."""
+    """Whether φ was the same at the point and at all samples, or at all near ones where it is continuous beyond."""
     broken: HostArray
     """Whether φ jumps at the point itself."""
     stairs: HostArray
@@ -129,7 +134,7 @@ def ascend(line: Line, first_step: float, finest: float, *, to_the_floor: bool) 
 
     def done(slope: Slope, noise: HostArray, step: float) -> bool:
         expected = rounding(slope.ladder, line)[-1] if to_the_floor else noise
-        gain = (2 * SAFETY * 1.5 * expected / step < slope.bar / 2) & (slope.bar > _sharp(slope, line))
+        gain = (2 * SAFETY * 1.5 * expected / step < slope.bar / 2) & ~(slope.bar <= _sharp(slope, line))
         return not np.any(gain)
 
     return _ladder(line, first_step, finest, done)
@@ -172,7 +177,7 @@ def _ladder(
 def _read(ladder: Ladder, line: Line) -> tuple[Slope, HostArray]:
     """Slope from the samples, and the noise (m,) at the finest levels."""
     odd, even, floor = ladder.odd, ladder.even, rounding(ladder, line)
-    noise = _noise([misfit(ODD, odd), misfit(EVEN, even)], floor)
+    noise = _apart(_noise([misfit(ODD, odd, floor[-1]), misfit(EVEN, even, floor[-1])], floor), ladder)
     value, bar = best_window(ODD, odd, ladder.steps, noise, SAFETY)
     half_jump, half_jump_bar = best_window(EVEN, even, ladder.steps, noise, JUMP_SAFETY)
     slope = Slope(
@@ -181,7 +186,7 @@ def _read(ladder: Ladder, line: Line) -> tuple[Slope, HostArray]:
         jump=2 * half_jump,
         jump_bar=2 * half_jump_bar,
         floor=SAFETY * 1.5 * floor[0] / ladder.steps[0],
-        constant=np.all((odd[-5:] == 0) & (even[-5:] == 0), axis=0),
+        constant=~(ladder.moving.any(axis=0)) & np.isfinite(odd[-1]),
         broken=_broken(ladder, floor),
         stairs=np.zeros(value.shape, dtype=bool),
         one_sided=np.zeros(value.shape, dtype=bool),
@@ -201,7 +206,7 @@ def one_side(line: Line, slope: Slope, finest: float) -> Slope:
         here = slope.outside & np.isfinite(samples).all(0) & ~np.isfinite(other).any(0)
         if here.any():
             rise = sign * (samples - ladder.centre)
-            noise = _noise([misfit(ONE_SIDED, rise)], floor)
+            noise = _noise([misfit(ONE_SIDED, rise, floor[-1])], floor)
             value, bar = best_window(ONE_SIDED, rise, ladder.steps, noise, SAFETY)
             slope = slope.where(
                 here, value=value, bar=bar, jump=0.0, jump_bar=0.0, one_sided=np.isfinite(bar)
@@ -215,6 +220,13 @@ def _noise(misfits: list[list[HostArray]], floor: HostArray) -> list[HostArray]:
         np.maximum(np.max(of_order, axis=0), floor[: len(of_order[0])])
         for of_order in zip(*misfits, strict=True)
     ]
+
+
+def _apart(noise: list[HostArray], ladder: Ladder) -> list[HostArray]:
+    """Infinite noise for windows below the last level that moved: that φ is flat there is evidence of another kind."""
+    moves_below = np.logical_or.accumulate(ladder.moving[::-1], axis=0)[::-1]
+    flat = ~moves_below & ladder.moving.any(axis=0)
+    return [np.where(flat[: len(of_order)], np.inf, of_order) for of_order in noise]
 
 
 def rounding(ladder: Ladder, line: Line) -> HostArray:

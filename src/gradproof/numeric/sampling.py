@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.arrays import HostArray, dtype_name, is_array
+from gradproof.arrays import HostArray, dtype_name, is_array, is_floating
 from gradproof.backend import Backend, backend_for
 from gradproof.numeric.line import Line, Probe
 from gradproof.point import Placement, Point
@@ -87,20 +87,22 @@ def evaluated(fun: Callable[..., Any], placement: Placement, leaves: Sequence[Ho
         return to_outputs(placement.bind(fun)(*placement.arrays(leaves)))[0]
 
 
-def to_outputs(value: Any) -> tuple[HostArray, str]:
-    """What a function returned, as a float64 host array, and the dtype in which it came.
+def to_outputs(value: Any, what: str = "fun") -> tuple[HostArray, str]:
+    """What a function, called `what` in messages, returned: a float64 host array, and the dtype in which it came.
 
     Raises TypeError unless it is a real number or one array of real numbers.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return np.asarray(float(value)), "float64"
     if not is_array(value):
-        raise TypeError(f"fun returned a {type(value).__name__}; due: a scalar or one array")
+        raise TypeError(f"{what} returned a {type(value).__name__}; due: a scalar or one array")
     dtype = dtype_name(value)
     if dtype.startswith("complex"):
         raise TypeError(
-            f"fun returned dtype {dtype}; due: real numbers. Check its real and imaginary parts apart"
+            f"{what} returned dtype {dtype}; due: real numbers. Check its real and imaginary parts apart"
         )
+    if not is_floating(value) and "int" not in dtype:
+        raise TypeError(f"{what} returned dtype {dtype}; due: real numbers")
     return backend_for(value).to_numpy(value).astype(np.float64), dtype
 
 

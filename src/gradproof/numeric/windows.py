@@ -28,7 +28,7 @@ __all__ = [
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -42,6 +42,14 @@ HIGHEST_ORDER = 5
 FINER_LEVELS = 4
 """Levels below a window on which its noise is read. With 3 a check costs 23 instead of 28 evaluations and the bars
 still held on smooth functions; 4 also sees noise that happens to vanish on a level."""
+
+
+MOST_LEVELS = 64
+"""Longer than any ladder: in float64 level 41 is the last at which x + t·v is formed without rounding."""
+
+LOUD = 32.0
+"""Multiple of the finest levels' misfit above which a misfit is structure: noise keeps its size from level to level,
+structure does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +73,15 @@ ONE_SIDED = Model((1, 2, 3, 4, 5, 6), offset=True, scale=1.5)
 """φ(h) − φ(0), where the other side is outside the domain: slope·h + all powers."""
 
 
-def misfit(model: Model, samples: HostArray) -> list[HostArray]:
+def misfit(model: Model, samples: HostArray, floor: HostArray) -> list[HostArray]:
     """For each order q the largest misfit of window k on all finer levels, in units of one evaluation's noise.
 
-    Entry q has shape (windows, m); its rows are the windows whose finest level is q, q + 1, …
+    `floor` (m,) is the noise that has to be expected at the finest level. A misfit that is far above what the finest
+    levels show is no noise but structure on the scale h_l where it is met: it counts h_k/h_l times, as an error of
+    the slope there. Entry q has shape (windows, m); its rows are the windows whose finest level is q, q + 1, …
     """
-    levels = len(samples)
-    return [_misfit(model, samples, order, levels) for order in range(HIGHEST_ORDER + 1)]
+    quiet = LOUD * np.fmax(residual_noise(model, samples, FINER_LEVELS), floor) / model.scale
+    return [_misfit(model, samples, order, quiet) for order in range(HIGHEST_ORDER + 1)]
 
 
 def best_window(
@@ -86,7 +96,7 @@ def best_window(
         truncation = np.abs(value - lower[1:])
         truncation[1:] = np.maximum(truncation[1:], np.abs(value[1:] - value[:-1]))
         step = steps[order : order + len(value), None]
-        bars.append(safety * _weights(model, order, len(samples)).gain * noise[order] / step + truncation)
+        bars.append(safety * _weights(model, order).gain * noise[order] / step + truncation)
         values.append(value)
     all_values, all_bars = np.concatenate(values), np.concatenate(bars)
     all_bars = np.where(np.isfinite(all_bars) & np.isfinite(all_values), all_bars, np.inf)
@@ -94,16 +104,16 @@ def best_window(
     return np.take_along_axis(all_values, best, 0)[0], np.take_along_axis(all_bars, best, 0)[0]
 
 
-def residual_noise(model: Model, samples: HostArray) -> HostArray:
-    """What the two finest levels miss of the smoothest extrapolation from the levels above them, shape (m,)."""
-    levels = len(samples)
-    missed = [
-        np.abs(
-            samples[-2:] - _weights(model, q, levels).prediction[:2] @ samples[levels - 3 - np.arange(q + 1)]
+def residual_noise(model: Model, samples: HostArray, levels: int = 2) -> HostArray:
+    """What the finest `levels` miss of the smoothest extrapolation from the levels above them, shape (m,)."""
+    above = len(samples) - levels - 1
+    missed = []
+    for order in range(1, min(HIGHEST_ORDER, above) + 1):
+        prediction = _weights(model, order).prediction[:levels]
+        missed.append(
+            np.abs(samples[-levels:] - prediction @ samples[above - np.arange(order + 1)]).max(axis=0)
         )
-        for q in range(1, min(HIGHEST_ORDER, levels - 3) + 1)
-    ]
-    return np.min(np.max(missed, axis=1), axis=0)
+    return np.fmin.reduce(missed)
 
 
 def interpolated(model: Model, samples: HostArray, step: float) -> HostArray:
@@ -121,18 +131,20 @@ def _windows(order: int, levels: int) -> tuple[HostArray, HostArray]:
     return finest, finest[:, None] - np.arange(order + 1)
 
 
-def _misfit(model: Model, samples: HostArray, order: int, levels: int) -> HostArray:
+def _misfit(model: Model, samples: HostArray, order: int, quiet: HostArray) -> HostArray:
+    levels = len(samples)
     finest, window = _windows(order, levels)
     finer = finest[:, None] + 1 + np.arange(levels - 1)
     inside = (finer < levels)[..., None]
-    predicted = _weights(model, order, levels).prediction @ samples[window]
+    predicted = _weights(model, order).prediction[: levels - 1] @ samples[window]
     missed = np.abs(samples[np.minimum(finer, levels - 1)] - predicted) / model.scale
-    return np.where(inside, missed, 0.0).max(axis=1, initial=0.0)
+    closer = 2.0 ** np.arange(1, levels)[:, None]
+    return np.where(inside, np.where(missed > quiet, closer * missed, missed), 0.0).max(axis=1, initial=0.0)
 
 
 def _coefficients(model: Model, samples: HostArray, steps: HostArray, order: int) -> HostArray:
     finest, window = _windows(order, len(samples))
-    weights = _weights(model, order, len(samples)).coefficient
+    weights = _weights(model, order).coefficient
     return np.tensordot(samples[window], weights, (1, 0)) / steps[finest][:, None]
 
 
@@ -142,15 +154,15 @@ class _Weights(NamedTuple):
     coefficient: HostArray
     """(q+1,): coefficient of h."""
     prediction: HostArray
-    """(levels−1, q+1): the fit at the 1st, 2nd, … finer level."""
+    """(MOST_LEVELS−1, q+1): the fit at the 1st, 2nd, … finer level."""
     gain: float
     """A_q: how much the noise of evaluations grows in the coefficient."""
 
 
-@lru_cache
-def _weights(model: Model, order: int, levels: int) -> _Weights:
+@cache
+def _weights(model: Model, order: int) -> _Weights:
     nodes = [Fraction(2**j) for j in range(order + 1)]
-    finer = [Fraction(1, 2**f) for f in range(1, levels)]
+    finer = [Fraction(1, 2**f) for f in range(1, MOST_LEVELS)]
     powers = model.powers[: order + 1]
     fit = _inverse_vandermonde(nodes, powers)
     coefficient = np.array([float(weight) for weight in fit[0]])

@@ -76,7 +76,9 @@ def _leaf_table(report: "Report") -> Table:
 
 
 def _all_pairs(report: "Report") -> list[tuple[str | None, str]]:
-    return list(dict.fromkeys((f.sources[0], f.sources[1]) for f in report.findings if f.leaf))
+    return list(
+        dict.fromkeys((f.sources[0], f.sources[1]) for f in report.findings if f.leaf and len(f.sources) == 2)
+    )
 
 
 def _worst_last(report: "Report") -> list[str]:

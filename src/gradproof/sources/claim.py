@@ -54,6 +54,11 @@ def admit_function(fun: Function | Mapping[str, Function]) -> None:
     if not fun:
         raise ValueError("fun is an empty mapping; due: one function per backend, {'numpy': f, 'torch': g}")
     for name, function in fun.items():
+        if not isinstance(name, str):
+            raise TypeError(f"fun has the key {name!r}; due: names of backends, {', '.join(names())}")
         if name not in names():
             raise ValueError(unknown("backend", name, names()))
-        admit_function(function)
+        if not callable(function):
+            raise TypeError(
+                f"fun is a {type(function).__name__}; due: a function of the parameters, for {name!r}"
+            )

@@ -3,6 +3,7 @@
 __all__ = [
     "ContractBroken",
     "changed",
+    "changed_args",
     "claimed_leaves",
     "not_finite",
     "not_linear",
@@ -16,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.arrays import Array, HostArray, dtype_name, is_array
+from gradproof.arrays import Array, HostArray, dtype_name, is_array, norm
 from gradproof.backend import Backend, backend_for
-from gradproof.point import Point
+from gradproof.point import Placement, Point
 from gradproof.trees import leaves_by_path
 from gradproof.verdict import Finding, Reason, Verdict
 
@@ -75,6 +76,22 @@ def changed(source: str, point: Point, arrays: Sequence[Array], given: Sequence[
         )
         for path, array, before in zip(point.paths, arrays, given, strict=True)
         if not np.array_equal(_to_host(array), before, equal_nan=True)
+    ]
+
+
+def changed_args(source: str, placement: Placement) -> list[Finding]:
+    """A finding if the constants that were handed to `source` do not hold what they were given any more."""
+    fresh = Placement(placement.point, placement.backend, double=placement.double).args
+    before, now = leaves_by_path(list(fresh)), leaves_by_path(list(placement.args))
+    return [
+        broken(
+            source,
+            None,
+            Reason.MUTATES,
+            f"args{path} changed during the call; the caller's own array was not passed",
+        )
+        for path, array in now.items()
+        if is_array(array) and not np.array_equal(_to_host(array), _to_host(before[path]), equal_nan=True)
     ]
 
 
@@ -173,10 +190,7 @@ def _where_not_finite(leaf: HostArray) -> str:
 
 def _close(first: Sequence[HostArray], again: Sequence[HostArray], resolution: float) -> bool:
     """Whether no leaf changed by more than `resolution` of its own norm. NaN is not close."""
-    return all(
-        float(np.linalg.norm((b - a).ravel())) <= resolution * float(np.linalg.norm(a.ravel()))
-        for a, b in zip(first, again, strict=True)
-    )
+    return all(norm(b - a) <= resolution * norm(a) for a, b in zip(first, again, strict=True))
 
 
 def _common_factor(first: Sequence[HostArray], again: Sequence[HostArray]) -> float | None:

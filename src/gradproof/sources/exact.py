@@ -4,10 +4,10 @@ Each is asked through one method, `ask(leaves, cotangent)`: fresh arrays go in, 
 source, which knows slopes along probes only, lives in `numeric`.
 """
 
-__all__ = ["Answer", "Autodiff", "Hand", "Source"]
+__all__ = ["Answer", "Autodiff", "Hand", "Source", "with_note"]
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, NamedTuple, final
@@ -97,6 +97,8 @@ class Autodiff(Source):
         backend = self.placement.backend
         result, pull = backend.vjp(self.placement.bind(self.fun), self.placement.arrays(leaves))
         value, dtype = to_outputs(result)
+        if value.shape != cotangent.shape:
+            return Answer(value, [])  # another function: its value is compared first, and nothing after that
         grads = pull(self._cotangent(cotangent, dtype, getattr(result, "device", None)))
         return Answer(value, [backend.to_numpy(grad).astype(np.float64) for grad in grads])
 
@@ -144,9 +146,11 @@ class Hand(Source):
     ) -> tuple[HostArray | None, Any]:
         params, args = self._tree(arrays), self.placement.args
         if self.claim.value_and_grad is not None:
-            value, tree = self.claim.value_and_grad(params, *args)
-            return to_outputs(value)[0], tree
-        self.fun(self._tree(self.placement.arrays(forward_at)), *args)
+            return _pair(self.claim.value_and_grad(params, *args))
+        with_note(
+            "fun, called before the claim",
+            lambda: self.fun(self._tree(self.placement.arrays(forward_at)), *args),
+        )
         if self.claim.vjp is not None:
             point = self.placement.point
             pulled = self._cotangent(cotangent, point.dtypes[0], point.devices[0])
@@ -154,8 +158,28 @@ class Hand(Source):
         return None, self.claim.grad(params, *args)  # type: ignore[misc]  # Claim has one of the three
 
     def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray:
+        before = [self.placement.backend.to_numpy(array) for array in primals]
         tangent = self.claim.jvp(self._tree(tangents), self._tree(primals), *self.placement.args)  # type: ignore[misc]
-        return to_outputs(tangent)[0]
+        if findings := changed(self.name, self.placement.point, primals, before):
+            raise ContractBroken(findings)
+        return to_outputs(tangent, "jvp")[0]
+
+
+def _pair(answer: Any) -> tuple[HostArray, Any]:
+    """Value and gradient of what a value_and_grad returned. Raises TypeError unless it is a pair."""
+    if not (isinstance(answer, tuple | list) and len(answer) == 2):
+        raise TypeError(f"value_and_grad returned a {type(answer).__name__}; due: the pair (value, gradient)")
+    return to_outputs(answer[0], "value_and_grad")[0], answer[1]
+
+
+def with_note(what: str, call: Callable[[], Any]) -> Any:
+    """Result of `call`; an exception passes through, with a note that says what raised it."""
+    try:
+        return call()
+    except Exception as error:
+        if not any(note.startswith("gradproof:") for note in getattr(error, "__notes__", ())):
+            error.add_note(f"gradproof: raised by {what}")
+        raise
 
 
 def _nothing(*_: Any) -> None:

@@ -2,8 +2,7 @@
 
 __all__ = ["Hearing"]
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from gradproof.backend import Backend, installed, load
 from gradproof.point import Placement, Point
 from gradproof.sources.claim import Claim, Function, implementation
 from gradproof.sources.contracts import ContractBroken
-from gradproof.sources.exact import Autodiff, Hand, Source
+from gradproof.sources.exact import Autodiff, Hand, Source, with_note
 from gradproof.sources.testimony import Testimony, testify
 from gradproof.verdict import Finding, Reason
 
@@ -102,15 +101,6 @@ class Hearing:
         else:
             self.testimonies[source.name] = testimony
         self.asked[source.name] = source
-
-
-def with_note(what: str, call: Callable[[], Any]) -> Any:
-    """Result of `call`; an exception passes through, with a note that says what raised it."""
-    try:
-        return call()
-    except Exception as error:
-        error.add_note(f"gradproof: raised by {what}")
-        raise
 
 
 def _summary(error: Exception) -> str:
