@@ -52,7 +52,7 @@ def test_an_unknown_source_is_told_the_known_ones():
 
 @pytest.mark.parametrize(("typo", "meant"), [("numerc", "numeric"), ("pytorch", "torch"), ("Hand", "hand")])
 def test_a_misspelt_source_is_told_the_nearest(typo, meant):
-    assert f"did you mean {meant!r}?" in refused(ValueError, sources=["numeric", "hand", typo])
+    assert f"did you mean {meant!r}" in refused(ValueError, sources=["numeric", "hand", typo])
 
 
 @pytest.mark.parametrize("sources", [3, ["numeric", 3], [["numeric"]]])
@@ -276,7 +276,7 @@ def test_a_function_for_an_unknown_backend_is_told_the_known_ones():
 
 
 def test_a_function_for_a_misspelt_backend_is_told_the_nearest():
-    assert "did you mean 'numpy'?" in refused(ValueError, fun={"nunpy": loss})
+    assert "did you mean 'numpy'" in refused(ValueError, fun={"nunpy": loss})
 
 
 def test_a_mapping_to_something_else_than_functions_is_refused():

@@ -467,8 +467,25 @@ def test_a_vjp_gets_a_cotangent_of_the_outputs_shape_and_dtype():
     assert min(smallest) > 1, "no output escapes"
 
 
-def test_a_vjp_of_a_scalar_that_ignores_its_cotangent_is_refused():
-    assert judged(loss, X, vjp=lambda _u, x: slope(x)).verdict is Verdict.DISAGREES
+NOT_LINEAR = {
+    "ignores it": lambda _u, x: slope(x),
+    "squares it": lambda u, x: u * u * slope(x),
+    "ignores its sign": lambda u, x: abs(u) * slope(x),
+}
+
+
+@pytest.mark.parametrize("pull", NOT_LINEAR)
+def test_a_vjp_of_a_scalar_that_is_right_for_the_cotangent_1_only_is_refused(pull):
+    report = judged(loss, X, vjp=NOT_LINEAR[pull])
+    assert (report.verdict, report.reason) == (Verdict.DISAGREES, Reason.NOT_LINEAR)
+    assert "the cotangent times" in report.detail
+
+
+def test_a_vjp_that_takes_its_cotangent_for_contiguous_memory_is_refused():
+    def vjp(u, x):
+        return np.lib.stride_tricks.as_strided(u, u.shape, (u.itemsize,)) * np.cos(x)
+
+    assert breach_of(None, np.sin, vjp=vjp).reason is Reason.LAYOUT
 
 
 PUSHES = {

@@ -74,7 +74,7 @@ def test_the_certificate_is_shown_with_its_confidence_and_seed():
     report = check(
         square, np.array([1.0, 2.0]), grad=lambda x: 2 * x, sources=SOURCES, confidence=0.99, seed=7
     )
-    assert "with 99.0% confidence (seed 7)" in str(report)
+    assert "(0.99 confidence, seed 7)" in str(report)
 
 
 def test_the_certificate_bounds_the_true_error():

@@ -181,8 +181,8 @@ class StandardBackend:
 def unknown(what: str, given: str, known: Sequence[str]) -> str:
     """Message for a `given` name that is not among the `known` ones."""
     close = difflib.get_close_matches(given, known, n=1)
-    hint = f"; did you mean {close[0]!r}" if close else ""
-    return f"unknown {what} {given!r}{hint}. Known: {', '.join(sorted(known))}"
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return f"unknown {what} {given!r}{hint} Known: {', '.join(sorted(known))}"
 
 
 def _claims(backend: Backend, x: object) -> bool:

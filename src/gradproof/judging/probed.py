@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gradproof.numeric.climb import climb
+from gradproof.numeric.climb import climb, piecewise
 from gradproof.numeric.ladder import FIRST_STEP, Slope, finest_step, sharpen
 from gradproof.numeric.line import Line, Probe
 from gradproof.verdict import Reason
@@ -71,6 +71,11 @@ class Probed:
         """Whether both ladders gave one slope."""
         gap = np.abs(self.second.value - self.slope.value)
         return bool(np.all(gap <= self.second.bar + self.slope.bar)) and not self.second.kink.any()
+
+    @cached_property
+    def piecewise(self) -> bool:
+        """Whether the slope was found on a finer scale, and holds on one piece of a function with jumps only."""
+        return self.slope.ladder.steps[0] < FIRST_STEP / 4 and piecewise(self.line, self.slope)
 
     def additive(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
         """Whether slopes along random parts of the probe add up to the slope along all of it. Asked once."""

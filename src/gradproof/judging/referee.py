@@ -195,8 +195,8 @@ class Referee:
             return replace(
                 finding, verdict=Verdict.AGREES, reason=None, detail="zero: nothing here moves the function"
             )
-        if probed.slope.stairs.any() and claim.scale == 0:
-            return replace(finding, verdict=Verdict.UNDECIDED, reason=Reason.STAIRS)
+        if probed.slope.stairs.any() and (claim.scale == 0 or finding.verdict is Verdict.UNDECIDED):
+            return self._on_stairs(finding, claim.scale == 0)
         if probed.kink:
             between = finding.gap <= finding.bar + probed.half_jump
             verdict, reason = (
@@ -207,10 +207,21 @@ class Referee:
             return replace(finding, reason=Reason.NON_DETERMINISTIC)
         return finding
 
+    def _on_stairs(self, finding: Finding, zero: bool) -> Finding:
+        """A staircase is flat at the point: zero is right there, unless its slope over many steps is plain to see."""
+        sloping = abs(finding.values["numeric"]) > finding.bar
+        if zero and not sloping:
+            return replace(
+                finding, verdict=Verdict.AGREES, reason=None, detail="zero: flat, with steps at a distance"
+            )
+        return replace(finding, verdict=Verdict.UNDECIDED, reason=Reason.STAIRS)
+
     def _unconfirmed(self, finding: Finding, probed: Probed) -> Reason | None:
         """Why the gap that a probe shows may have another cause than the gradient, if so. In the order of their cost."""
         if finding.gap <= finding.bar + probed.hidden_kink:
             return Reason.KINK_NOT_EXCLUDED
+        if probed.piecewise:
+            return Reason.STAIRS
         if not probed.consistent:
             return Reason.UNSTABLE
         if not probed.additive(self.rng, lambda probe: self.sampler.line(probe, self.cotangent)):

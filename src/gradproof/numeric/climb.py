@@ -6,7 +6,7 @@ look again: the function may live on a finer scale (then the ladder starts there
 what it looked like.
 """
 
-__all__ = ["climb"]
+__all__ = ["climb", "piecewise"]
 
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from gradproof.arrays import HostArray
 from gradproof.numeric.ladder import (
     FEWEST_LEVELS,
     FIRST_STEP,
+    SAFETY,
     Ladder,
     Slope,
     ascend,
@@ -52,9 +53,12 @@ ANOTHER_STEP = 0.8541019662496846
 EDGE_BISECTIONS = 24
 """After which the edge of a flat piece is known to 2⁻²⁰ of its distance."""
 
+BEYOND = 64.0
+"""How far beyond a finer ladder's first step the end of its piece is looked for."""
+
 RESOLVED = 64.0
-"""A function that is flat near the point and has a slope of so many bars further away may be a staircase; with less of
-a slope it is flat, with steps at a distance."""
+"""One of several outputs that is flat near the point and has a slope of so many bars further away is taken for a
+staircase; with less of a slope it is flat, with steps at a distance. A single output is looked at more closely."""
 
 CONTINUOUS = 2.0**-8
 """Share of the rise at twice the distance that a continuous function may have just outside its flat piece."""
@@ -80,7 +84,9 @@ def climb(line: Line, *, first_step: float = FIRST_STEP) -> Slope:
 
 
 def _suspicious(slope: Slope) -> HostArray:
-    return (slope.bar > SUSPICIOUS * slope.floor) | slope.kink | slope.broken
+    moving = slope.ladder.moving
+    flat_below = moving.any(axis=0) & ~moving[-1] & ~slope.constant & ~slope.stairs
+    return (slope.bar > SUSPICIOUS * slope.floor) | slope.kink | slope.broken | flat_below
 
 
 def _aliased(line: Line, slope: Slope) -> bool:
@@ -165,16 +171,21 @@ def _flat(line: Line, slope: Slope, first: Slope, scouts: Ladder) -> Slope:
         return slope
     first_flat = len(moving) - int(np.argmax(moving[::-1, flat].any(axis=1)))
     sloping = flat & (first.bar < np.abs(first.value) / RESOLVED)
-    if flat.size == 1 and sloping.any() and _rises_continuously(line, levels, first_flat):
-        sloping = np.zeros_like(flat)
+    riser = np.zeros(1)
+    if flat.size == 1:
+        continuous, riser = _rises_continuously(line, levels, first_flat)
+        sloping = flat & ~continuous
     bar = slope.floor * slope.ladder.steps[0] / levels.steps[first_flat]
     constant = flat & ~sloping
     slope = slope.where(constant, value=0.0, bar=bar, jump=0.0, jump_bar=bar, constant=True, broken=False)
-    return slope.where(sloping, stairs=True, value=first.value, bar=first.bar)
+    of_riser = (
+        SAFETY * 1.5 * riser / first.ladder.steps[0]
+    )  # a step's height is noise to whoever looks over many
+    return slope.where(sloping, stairs=True, value=first.value, bar=np.maximum(first.bar, of_riser))
 
 
-def _rises_continuously(line: Line, levels: Ladder, first_flat: int) -> bool:
-    """Whether the only output leaves its flat piece without a jump, found by bisecting for the edge."""
+def _rises_continuously(line: Line, levels: Ladder, first_flat: int) -> tuple[bool, HostArray]:
+    """Whether the only output leaves its flat piece without a jump, found by bisecting for the edge; and its rise there."""
     inside, outside = float(levels.steps[first_flat]), float(levels.steps[first_flat - 1])
     side = 1.0 if levels.plus[first_flat - 1, 0] != levels.centre[0] else -1.0
     for _ in range(EDGE_BISECTIONS):
@@ -184,7 +195,7 @@ def _rises_continuously(line: Line, levels: Ladder, first_flat: int) -> bool:
         else:
             outside = middle
     rise, further = (abs(line(side * t)[0] - levels.centre[0]) for t in (outside, 2 * outside))
-    return bool(rise <= CONTINUOUS * further)
+    return bool(rise <= CONTINUOUS * further), np.asarray([rise])
 
 
 def _joined(ladder: Ladder, scouts: Ladder) -> Ladder:
@@ -206,3 +217,21 @@ def _still_broken(slope: Slope, scouts: Ladder, line: Line) -> HostArray:
         return (rise[-1] > floor) & (np.abs(rise[-1] - rise[0]) < rise[0] / 5)
 
     return stays(scouts.plus) | stays(scouts.minus)
+
+
+def piecewise(line: Line, slope: Slope) -> bool:
+    """Whether a slope found on a finer scale holds on one piece only, with a jump at its end: rounding, not structure.
+
+    φ is followed along its tangent until it has left it by half of what it has far away; a continuous function
+    leaves it gradually.
+    """
+    inside, outside = float(slope.ladder.steps[-1]), min(FIRST_STEP, BEYOND * float(slope.ladder.steps[0]))
+
+    def departure(t: float) -> float:
+        return float(np.abs(line(t) - line.centre - slope.value * t).max())
+
+    enough = departure(outside) / 2
+    for _ in range(EDGE_BISECTIONS):
+        middle = (inside + outside) / 2
+        inside, outside = (inside, middle) if departure(middle) > enough else (middle, outside)
+    return departure(outside) - departure(inside) > enough / 4

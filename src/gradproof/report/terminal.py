@@ -176,8 +176,8 @@ def _ending(report: "Report") -> Iterator[Text]:
     certificate = report.certificate
     if certificate and report.verdict is Verdict.AGREES and math.isfinite(certificate.relative):
         yield Text(
-            f"error of the whole gradient ≤ {certificate.relative:.1e} of its norm, "
-            f"with {certificate.confidence:.1%} confidence (seed {report.seed})"
+            f"the whole gradient is off by ≤ {certificate.relative:.1e} of its norm "
+            f"({certificate.confidence:.4g} confidence, seed {report.seed})"
         )
     yield _answer(report)
 
