@@ -641,6 +641,27 @@ def test_compiled_functions_of_jax_are_judged(jax):
     assert report.odd_one_out == "hand"
 
 
+# Sums over many rows, in float32
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+@pytest.mark.xfail(
+    strict=True,
+    reason="one ulp of the parameters does not move a sum by what its own roundings do: DISAGREES",
+)
+def test_the_frameworks_own_float32_gradient_of_a_mean_over_many_rows_is_not_refused(framework, torch, jax):
+    array = {"torch": torch.from_numpy, "jax": jax.numpy.asarray}[framework]
+    rng = np.random.default_rng(0)
+    rows, due, start = (rng.normal(size=s).astype(np.float32) for s in ((30_000, 5), 30_000, 5))
+    report = check(
+        lambda w, a, y: ((a @ w - y) ** 2).mean(),
+        array(0 * start),
+        args=(array(rows), array(due)),
+        sources=["numeric", framework],
+    )
+    assert report.verdict is not Verdict.DISAGREES
+
+
 # The report
 
 
