@@ -33,8 +33,8 @@ types: $(VENV)/ready-dev
 unit: $(VENV)/ready-dev
 	$(PYTEST) -m pytest -n 2 --dist loadfile
 
-optimized: $(VENV)/ready-dev  ## the verdicts survive `python -O`, which drops every assert outside the tests
-	$(PYTEST) -O -m pytest -n 2 --dist loadfile -m "not slow"
+optimized: $(VENV)/ready-dev  ## the verdicts survive `python -O`, which drops every assert outside the tests (xdist does not)
+	$(PYTEST) -O -m pytest -p no:xdist
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

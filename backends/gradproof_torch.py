@@ -30,8 +30,10 @@ class TorchBackend:
     def to_numpy(self, x: Any, /) -> Any:
         """Copy of `x`, detached; bfloat16 comes as float32."""
         host = x.detach().cpu().resolve_conj().resolve_neg()
-        widened = host.float() if host.dtype == torch.bfloat16 else host
-        return np.array(widened.numpy(), copy=True)
+        widened = (
+            host.float() if host.dtype == torch.bfloat16 else host.clone()
+        )  # also of a lazy tensor of zeros
+        return widened.numpy()
 
     def vjp(
         self, fun: Callable[..., Any], primals: Sequence[Any], /

@@ -207,10 +207,8 @@ def test_a_gradient_that_accumulates_in_the_buffer_it_returns_is_found_too():
     [
         1e-30,
         1e30,
-        pytest.param(
-            1e-200, marks=pytest.mark.xfail(strict=True, reason="a @ a in _common_factor underflows")
-        ),
-        pytest.param(1e200, marks=pytest.mark.xfail(strict=True, reason="a @ a in _common_factor overflows")),
+        pytest.param(1e-200),
+        pytest.param(1e200),
     ],
 )
 def test_accumulation_is_found_at_any_scale_of_the_loss(size):
@@ -763,10 +761,21 @@ def least_squares(n, dtype):
     )
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("factor", "verdict"), [(1.0, Verdict.AGREES), (1.01, Verdict.DISAGREES)])
-@pytest.mark.parametrize("n", [100, 30_000])
-def test_a_sum_over_many_rows_is_held_to_the_rounding_of_such_a_sum(n, factor, verdict, dtype):
+@pytest.mark.parametrize(
+    ("n", "dtype"),
+    [
+        (100, "float32"),
+        (30_000, "float64"),
+        pytest.param(30_000, "float32"),
+    ],
+)
+def test_a_right_sum_over_many_rows_is_held_to_the_rounding_of_such_a_sum(n, dtype):
     fun, grad, params, args = least_squares(n, dtype)
-    report = judged(fun, params, lambda *given: np.asarray(factor, dtype) * grad(*given), args=args)
-    assert report.verdict is verdict
+    assert judged(fun, params, grad, args=args).verdict is Verdict.AGREES
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_one_percent_in_a_sum_over_many_rows_is_no_rounding(dtype):
+    fun, grad, params, args = least_squares(30_000, dtype)
+    wrong = np.asarray(1.01, dtype)
+    assert judged(fun, params, lambda *given: wrong * grad(*given), args=args).verdict is Verdict.DISAGREES

@@ -57,6 +57,12 @@ class Point:
         return sum(leaf.size for leaf in self.leaves)
 
     @property
+    def longest_axis(self) -> int:
+        """Of all parameters and constants: as long a sum as the function is likely to form."""
+        constants = [x for x in flatten(list(self.args))[0] if is_array(x)]
+        return max((length for x in (*self.leaves, *constants) for length in x.shape), default=1)
+
+    @property
     def unit_roundoff(self) -> float:
         """Of the coarsest dtype among the leaves."""
         return max(UNIT_ROUNDOFF[dtype] for dtype in self.dtypes)

@@ -21,7 +21,7 @@ from gradproof.arrays import Array, HostArray, dtype_name, is_array, norm
 from gradproof.backend import Backend, backend_for
 from gradproof.point import Placement, Point
 from gradproof.trees import leaves_by_path
-from gradproof.verdict import Finding, Reason, Verdict
+from gradproof.verdict import Estimate, Finding, Reason, Verdict
 
 LINEAR = 1e-3
 """Share of a leaf's norm by which a scaled or strided cotangent may change the answer: low-precision code rounds
@@ -118,10 +118,10 @@ def stale(
 
 
 def not_linear(
-    source: str, first: Sequence[HostArray], scaled: Sequence[HostArray], factor: float
+    source: str, first: Sequence[Estimate], scaled: Sequence[HostArray], factor: float
 ) -> Finding | None:
     """A finding if the cotangent times `factor` did not give `factor` times the gradient; 0 has to give exactly 0."""
-    if _close([factor * leaf for leaf in first], scaled, LINEAR):
+    if _within([Estimate(factor * leaf.value, abs(factor) * leaf.bar) for leaf in first], scaled):
         return None
     return broken(
         source,
@@ -131,9 +131,9 @@ def not_linear(
     )
 
 
-def strided(source: str, first: Sequence[HostArray], again: Sequence[HostArray]) -> Finding | None:
+def strided(source: str, first: Sequence[Estimate], again: Sequence[HostArray]) -> Finding | None:
     """A finding if the same cotangent, not contiguous in memory, gave another gradient."""
-    if _close(first, again, LINEAR):
+    if _within(first, again):
         return None
     return broken(
         source,
@@ -188,6 +188,13 @@ def _where_not_finite(leaf: HostArray) -> str:
     return f"{bad.sum()} of {leaf.size} entries are not finite, the first at {list(first)}: {leaf[first]}"
 
 
+def _within(due: Sequence[Estimate], got: Sequence[HostArray]) -> bool:
+    """Whether every leaf is what was due, to the share `LINEAR` of its norm or to twice its bar. NaN is not."""
+    return all(
+        norm(b - a.value) <= LINEAR * norm(a.value) + 2 * norm(a.bar) for a, b in zip(due, got, strict=True)
+    )
+
+
 def _close(first: Sequence[HostArray], again: Sequence[HostArray], resolution: float) -> bool:
     """Whether no leaf changed by more than `resolution` of its own norm. NaN is not close."""
     return all(norm(b - a) <= resolution * norm(a) for a, b in zip(first, again, strict=True))
@@ -197,7 +204,9 @@ def _common_factor(first: Sequence[HostArray], again: Sequence[HostArray]) -> fl
     """c with again = c·first in every entry, if there is one."""
     a = np.concatenate([x.ravel() for x in first]).astype(np.float64)
     b = np.concatenate([x.ravel() for x in again]).astype(np.float64)
-    if not a.any():
+    largest = np.max(np.abs(a), initial=0.0)
+    if not largest > 0:
         return None
+    a, b = a / largest, b / largest
     factor = float(a @ b / (a @ a))
     return factor if np.allclose(b, factor * a, rtol=1e-6, atol=0.0) else None
