@@ -540,10 +540,6 @@ def test_two_frameworks_that_stop_alike_do_not_outvote_numeric(torch, jax):
     assert report.sources["torch"].verdict is report.sources["jax"].verdict is Verdict.DISAGREES
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="where numeric is undecided, exact sources that share one loss of digits agree with each other",
-)
 def test_sources_that_cancel_alike_do_not_make_a_claim_right(torch, jax):
     functions = {
         "numpy": lambda x: np.sum((np.exp(x) - 1) / x),

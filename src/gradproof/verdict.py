@@ -43,7 +43,7 @@ class Reason(Enum):
     ACCUMULATES = (
         "called again it returned a multiple of its first answer: it adds to a buffer that it never clears"
     )
-    STALE = "its answer depends on where the function was evaluated last: pass value_and_grad= that does both"
+    STALE = "its answer depends on where the function was evaluated last: run the forward pass inside the claim, or pass value_and_grad="
     RANDOM_CLAIM = "called again it returned something else; fix the seed inside"
     NOT_LINEAR = (
         "a scaled cotangent did not scale the answer: the upstream gradient is ignored, or read in part"

@@ -174,7 +174,7 @@ def _ending(report: "Report") -> Iterator[Text]:
     if hidden > 0:
         yield Text(f"{hidden} more leaves, none worse than those shown")
     certificate = report.certificate
-    if certificate and report.verdict is Verdict.AGREES and math.isfinite(certificate.relative):
+    if certificate and report.verdict is Verdict.AGREES and certificate.relative < 1:
         yield Text(
             f"the whole gradient is off by ≤ {certificate.relative:.1e} of its norm "
             f"({certificate.confidence:.4g} confidence, seed {report.seed})"
