@@ -74,7 +74,6 @@ class Reason(Enum):
     VANISHING = "the derivative is zero to within what can be known here; check at a point where it is not"
     UNSTABLE = "two ladders of steps gave different slopes; the function is rougher than its values can show"
     DISPUTED = "sources differ by more than their rounding, but by less than the numeric source can referee"
-    MASKED = "some outputs cannot be judged at this point; the others were"
     NOTHING_COMPARED = "no two sources could be compared"
     # UNSUPPORTED
     NOT_INSTALLED = "its framework is not installed; `pip install` it, or leave the source out"

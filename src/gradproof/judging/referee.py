@@ -70,8 +70,9 @@ class Referee:
         joint = [self._look(name, gradient, probed) for probed in self.joint]
         settled = not any(f.verdict is Verdict.DISAGREES for f in joint)
         settled = settled and not any(probed.doubt or probed.kink for probed in self.joint)
+        scales = np.min([along(gradient, probed.probe).scales for probed in self.joint], axis=0)
         findings = [
-            (self._from_joint(name, gradient, i, joint) if settled else None)
+            (self._from_joint(name, i, float(scales[i]), joint) if settled else None)
             or self._from_leaf(name, gradient, i)
             for i in range(len(gradient))
         ]
@@ -121,7 +122,7 @@ class Referee:
         gaussian = self.joint[-GAUSSIAN_PROBES:]
         if any(probed.doubt or probed.kink for probed in gaussian):
             return None
-        findings = [self._finding(name="", gradient=gradient, probed=probed) for probed in gaussian]
+        findings = [self._look("", gradient, probed) for probed in gaussian]
         largest = max(finding.gap + finding.bar for finding in findings)
         quantile = (1.0 - confidence) ** (1.0 / GAUSSIAN_PROBES)
         bound = largest / NormalDist().inv_cdf((1.0 + quantile) / 2.0)
@@ -129,13 +130,10 @@ class Referee:
         scale = along(gradient, tuple(sizes)).scale
         return Certificate(bound, bound / scale if scale > 0 else np.inf, confidence, GAUSSIAN_PROBES)
 
-    def _from_joint(
-        self, name: str, gradient: Sequence[Estimate], leaf: int, joint: list[Finding]
-    ) -> Finding | None:
+    def _from_joint(self, name: str, leaf: int, scale: float, joint: list[Finding]) -> Finding | None:
         """What the joint probes say of one leaf: AGREES if their bars resolve its own scale, else nothing."""
         worst = max(joint, key=lambda finding: finding.gap)
         bar = max(finding.bar for finding in joint)
-        scale = min(along(gradient, probed.probe).scales[leaf] for probed in self.joint)
         if not bar <= self.resolution * scale:
             return None
         path = self.sampler.point.paths[leaf]
