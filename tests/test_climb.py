@@ -6,6 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.numeric import Line, climb
+from gradproof.numeric.probe import Probe
+from gradproof.sizes import sizes
+
+UPWARD = Probe((np.ones((), dtype=np.int16),), (sizes(np.zeros(())),), bits=0)
 
 
 def line(fun, *, centre=None, **kwargs):
@@ -13,9 +17,9 @@ def line(fun, *, centre=None, **kwargs):
     value = np.atleast_1d(np.asarray(fun(0.0) if centre is None else centre, dtype=np.float64))
 
     def evaluate(leaves):
-        return np.atleast_1d(np.asarray(fun(float(leaves[0])), dtype=np.float64))
+        return np.atleast_1d(np.asarray(fun(float(next(leaves))), dtype=np.float64))
 
-    return Line(evaluate, [np.asarray(0.0)], (np.asarray(1.0),), value, **kwargs)
+    return Line(evaluate, [np.asarray(0.0)], UPWARD, value, **kwargs)
 
 
 def holds(slope, truth):
@@ -169,10 +173,10 @@ def test_a_constant_function_is_said_to_be_constant():
 
 def test_outputs_are_independent():
     def evaluate(leaves):
-        t = float(leaves[0])
+        t = float(next(iter(leaves)))
         return np.array([np.sin(t), abs(t), np.nan if t else 1.0, 5.0])
 
-    slope = climb(Line(evaluate, [np.asarray(0.0)], (np.asarray(1.0),), evaluate([np.asarray(0.0)])))
+    slope = climb(Line(evaluate, [np.asarray(0.0)], UPWARD, evaluate([np.asarray(0.0)])))
     assert slope.kink.tolist() == [False, True, False, False]
     assert slope.outside.tolist() == [False, False, True, False]
     assert slope.constant.tolist() == [False, False, False, True]

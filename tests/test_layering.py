@@ -12,9 +12,9 @@ ORDER = (
     # Words, trees and code on the caller's own arrays: they know nothing of backends, sources or checks.
     "arrays", "trees", "verdict", "initializers", "activations", "losses", "network", "problems",
     # Frameworks.
-    "backend", "conformance", "point",
+    "backend", "conformance", "sizes", "point",
     # Derivatives from function values.
-    "numeric.stencils", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.climb", "numeric.sampling", "numeric.differences", "numeric",
+    "numeric.stencils", "numeric.probe", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.climb", "numeric.sampling", "numeric.differences", "numeric",
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.

@@ -5,12 +5,16 @@ nothing imports a framework. Modules that compute with the caller's own arrays (
 `numeric.central_difference`) take the namespace from here; those that compute on host copies go through a Backend.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 __all__ = [
+    "BLOCK",
     "Array",
     "HostArray",
     "Namespace",
+    "blocks",
+    "difference_norm",
     "dtype_name",
     "is_array",
     "is_floating",
@@ -30,6 +34,15 @@ HostArray = npt.NDArray[Any]
 
 Namespace = Any
 """A module that implements the array API standard."""
+
+
+BLOCK = 2**16
+"""Entries of a host array worked on at a time: it may be too large for temporaries of its size."""
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """Slices that cover `size` entries."""
+    return (slice(start, start + BLOCK) for start in range(0, size, BLOCK))
 
 
 def namespace(*arrays: Array) -> Namespace:
@@ -58,8 +71,19 @@ def is_floating(x: Array) -> bool:
 
 def norm(x: HostArray) -> float:
     """Root of the sum of squares of a host array, without overflow of the squares."""
+    return difference_norm(x, None)
+
+
+def difference_norm(x: HostArray, y: HostArray | None) -> float:
+    """`norm(x - y)` of host arrays of one shape; a block at a time, for they may be large."""
+    flat, other = np.reshape(x, -1), None if y is None else np.reshape(y, -1)
+    parts = (flat[part] if other is None else flat[part] - other[part] for part in blocks(flat.size))
+    return float(np.hypot.reduce([_block_norm(part) for part in parts], initial=0.0))
+
+
+def _block_norm(x: HostArray) -> float:
     largest = float(np.max(np.abs(x), initial=0.0))
-    return largest * float(np.linalg.norm((x / largest).ravel())) if 0 < largest < np.inf else largest
+    return largest * float(np.linalg.norm(x / largest)) if 0 < largest < np.inf else largest
 
 
 def resolve_dtype(xp: Namespace, dtype: Any) -> Any:

@@ -151,7 +151,7 @@ class StandardBackend:
 
     def from_numpy(self, x: HostArray, /, *, dtype: str, device: Any = None) -> Array:
         """Copy of `x` in this namespace."""
-        return self.xp.asarray(np.array(x), dtype=resolve_dtype(self.xp, dtype), device=device, copy=True)
+        return self.xp.asarray(np.asarray(x), dtype=resolve_dtype(self.xp, dtype), device=device, copy=True)
 
     def to_numpy(self, x: Array, /) -> HostArray:
         """Copy of `x` on the host, through DLPack where `x` is no numpy-like object."""

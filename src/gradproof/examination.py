@@ -13,13 +13,13 @@ import numpy as np
 from gradproof.arrays import HostArray
 from gradproof.backend import load
 from gradproof.judging import Judgement, Referee, compare_arrays, judge_source, odd_one_out, worst_of
-from gradproof.numeric.line import Probe, sign_probe
+from gradproof.numeric.probe import Probe, sign_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.options import Options
 from gradproof.point import take_point
 from gradproof.report import Gradients, Report, SourceResult
 from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, testify_tangent
-from gradproof.sources.contracts import ContractBroken, changed, changed_args
+from gradproof.sources.contracts import ContractBroken, changed, changed_args, fingerprint
 from gradproof.sources.exact import Source, with_note
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
 
@@ -118,7 +118,7 @@ class Examination:
         sampler, placement = self.sampler, self.sampler.placement
         with placement.context():
             arrays = placement.arrays(self.point.leaves)
-            before = [placement.backend.to_numpy(array) for array in arrays]
+            before = [fingerprint(array) for array in arrays]
             with_note(
                 f"fun at params (in {placement.backend.name})", lambda: placement.bind(sampler.fun)(*arrays)
             )
@@ -189,7 +189,7 @@ class Examination:
     def _compare_tangents(self) -> None:
         if self.claim.jvp is None:
             return
-        probe = sign_probe(self.point.leaves, self.rng, self.point.unit_roundoff)
+        probe = sign_probe(self.point, self.rng, self.point.unit_roundoff)
         stated: dict[str, Estimate] = {}
         for name, source in self.hearing.asked.items():
             if name == "hand" or name in self.hearing.testimonies:

@@ -7,7 +7,7 @@ function which changes its input in place changes a copy.
 
 __all__ = ["UNIT_ROUNDOFF", "Placement", "Point", "take_point"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,7 @@ import numpy as np
 
 from gradproof.arrays import Array, HostArray, dtype_name, is_array, is_floating
 from gradproof.backend import Backend, backend_for
+from gradproof.sizes import Sizes, sizes
 from gradproof.trees import Structure, flatten
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -55,6 +56,11 @@ class Point:
     def size(self) -> int:
         """Number of parameters."""
         return sum(leaf.size for leaf in self.leaves)
+
+    @cached_property
+    def sizes(self) -> tuple[Sizes, ...]:
+        """How far each entry moves in a probe, per leaf."""
+        return tuple(sizes(leaf) for leaf in self.leaves)
 
     @property
     def longest_axis(self) -> int:
@@ -122,13 +128,17 @@ class Placement:
         """Of the arithmetic in which the function is evaluated here."""
         return UNIT_ROUNDOFF["float64"] if self.double else self.point.unit_roundoff
 
-    def arrays(self, leaves: Sequence[HostArray]) -> list[Array]:
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Of the arrays made here, per leaf."""
+        return ("float64",) * len(self.point.dtypes) if self.double else self.point.dtypes
+
+    def arrays(self, leaves: Iterable[HostArray]) -> list[Array]:
         """Fresh arrays of the backend that hold `leaves`."""
-        dtypes = ["float64"] * len(leaves) if self.double else self.point.dtypes
-        devices = self.point.devices if self.backend is self.point.home else [None] * len(leaves)
+        devices = self.point.devices if self.backend is self.point.home else [None] * len(self.dtypes)
         return [
             self.backend.from_numpy(leaf, dtype=dtype, device=device)
-            for leaf, dtype, device in zip(leaves, dtypes, devices, strict=True)
+            for leaf, dtype, device in zip(leaves, self.dtypes, devices, strict=True)
         ]
 
     @cached_property

@@ -2,13 +2,14 @@
 
 __all__ = ["Directional", "along", "compare_arrays", "compare_slope"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from gradproof.arrays import HostArray, norm
-from gradproof.numeric.line import Probe
+from gradproof.numeric.probe import Probe
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
 
 DEVIATIONS = 6.0
@@ -27,7 +28,7 @@ class Directional:
     @property
     def scale(self) -> float:
         """The same over all leaves."""
-        return float(np.hypot.reduce(self.scales)) if self.scales else 0.0
+        return _hypot(self.scales)
 
 
 def along(gradient: Sequence[Estimate], probe: Probe) -> Directional:
@@ -36,14 +37,34 @@ def along(gradient: Sequence[Estimate], probe: Probe) -> Directional:
     The gradient's errors do not depend on the probe's random signs, so by Hoeffding's inequality their sum exceeds
     `DEVIATIONS` times its root of the sum of squares with probability below 4e-8; the plain sum bounds it always.
     """
-    pairs = list(zip(gradient, probe, strict=True))
-    most = sum(np.vdot(estimate.bar, np.abs(v)) for estimate, v in pairs)
-    likely = DEVIATIONS * float(np.hypot.reduce([norm(estimate.bar * v) for estimate, v in pairs]))
+    terms = [list(_terms(estimate, probe, leaf)) for leaf, estimate in enumerate(gradient)]
+    every = [block for of_leaf in terms for block in of_leaf]
+    likely = DEVIATIONS * _hypot([block.bar_norm for block in every])
     return Directional(
-        value=float(sum(np.vdot(estimate.value, v) for estimate, v in pairs)),
-        bar=float(min(most, likely)),
-        scales=tuple(norm(estimate.value * v) for estimate, v in pairs),
+        value=float(sum(block.value for block in every)),
+        bar=float(min(sum(block.bar for block in every), likely)),
+        scales=tuple(_hypot([block.norm for block in of_leaf]) for of_leaf in terms),
     )
+
+
+class _Block(NamedTuple):
+    """Sums over a block of a gradient's terms g_i·v_i, and of their bars."""
+
+    value: float
+    norm: float
+    bar: float
+    bar_norm: float
+
+
+def _terms(estimate: Estimate, probe: Probe, leaf: int) -> Iterator[_Block]:
+    value, bar = estimate.value.reshape(-1), estimate.bar.reshape(-1)
+    for part, v in probe.blocks(leaf):
+        terms, bars = value[part] * v, bar[part] * np.abs(v)
+        yield _Block(float(terms.sum()), norm(terms), float(bars.sum()), norm(bars))
+
+
+def _hypot(norms: Sequence[float]) -> float:
+    return float(np.hypot.reduce(norms)) if norms else 0.0
 
 
 def compare_arrays(

@@ -9,7 +9,8 @@ import numpy as np
 
 from gradproof.numeric.climb import climb, piecewise
 from gradproof.numeric.ladder import FIRST_STEP, Slope, finest_step, sharpen
-from gradproof.numeric.line import Line, Probe
+from gradproof.numeric.line import Line
+from gradproof.numeric.probe import Probe
 from gradproof.verdict import Reason
 
 SHIFTED_STEP = 13 / 16
@@ -80,15 +81,14 @@ class Probed:
     def additive(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
         """Whether slopes along random parts of the probe add up to the slope along all of it. Asked once."""
         if self._additive is None:
-            several = sum(np.count_nonzero(v) for v in self.probe) > 1
+            several = self.probe.count > 1
             self._additive = not several or all(self._splits(rng, make_line) for _ in range(SPLITS))
         return self._additive
 
     def _splits(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
-        masks = [rng.integers(0, 2, v.shape) for v in self.probe]
-        part = tuple(v * mask for v, mask in zip(self.probe, masks, strict=True))
-        rest = tuple(v * (1 - mask) for v, mask in zip(self.probe, masks, strict=True))
-        if not (any(v.any() for v in part) and any(v.any() for v in rest)):
+        masks = [rng.integers(0, 2, v.shape, dtype=np.int8) for v in self.line.leaves]
+        part, rest = self.probe.only(masks), self.probe.only([1 - mask for mask in masks])
+        if not (part.count and rest.count):
             return True
         one, other = climb(make_line(part)), climb(make_line(rest))
         gap = np.abs(one.value + other.value - self.slope.value)

@@ -19,7 +19,7 @@ from gradproof.judging.compare import along, compare_slope
 from gradproof.judging.probed import SHIFTED_STEP, Probed
 from gradproof.numeric.climb import climb
 from gradproof.numeric.ladder import FIRST_STEP, finest_step, sharpen
-from gradproof.numeric.line import Probe, coordinate_probe, gaussian_probe, leaf_sizes, sign_probe
+from gradproof.numeric.probe import Probe, coordinate_probe, every_entry, gaussian_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 
@@ -90,9 +90,9 @@ class Referee:
         self, name: str, gradient: Sequence[Estimate], leaf: int, index: tuple[int, ...]
     ) -> Finding:
         """Finding for one entry of one leaf."""
-        probed = self._probed(coordinate_probe(self.sampler.point.leaves, leaf, index), leaf)
+        probed = self._probed(coordinate_probe(self.sampler.point, leaf, index), leaf)
         finding = self._finding(name, gradient, probed)
-        size = float(abs(probed.probe[leaf][index]))
+        size = float(self.sampler.point.sizes[leaf][index])
         values = {source: value / size for source, value in finding.values.items()}
         return replace(
             finding, gap=finding.gap / size, bar=finding.bar / size, scale=finding.scale / size,
@@ -126,8 +126,7 @@ class Referee:
         largest = max(finding.gap + finding.bar for finding in findings)
         quantile = (1.0 - confidence) ** (1.0 / GAUSSIAN_PROBES)
         bound = largest / NormalDist().inv_cdf((1.0 + quantile) / 2.0)
-        sizes = [leaf_sizes(leaf) for leaf in self.sampler.point.leaves]
-        scale = along(gradient, tuple(sizes)).scale
+        scale = along(gradient, every_entry(self.sampler.point)).scale
         return Certificate(bound, bound / scale if scale > 0 else np.inf, confidence, GAUSSIAN_PROBES)
 
     def _from_joint(self, name: str, leaf: int, scale: float, joint: list[Finding]) -> Finding | None:
@@ -164,8 +163,8 @@ class Referee:
             if not parts:
                 break
             part = parts.pop()
-            if part.kink and sum(map(np.count_nonzero, part.probe)) > 1:
-                parts += [self._probed(half) for half in _halves(part.probe)]
+            if part.kink and part.probe.count > 1:
+                parts += [self._probed(half) for half in part.probe.halves()]
                 continue
             findings.append(self._finding(name, gradient, part))
             if findings[-1].verdict is Verdict.DISAGREES:
@@ -227,21 +226,8 @@ class Referee:
         return None
 
     def _draw(self, draw: Callable[..., Probe], leaf: int | None = None) -> Probe:
-        return draw(self.sampler.point.leaves, self.rng, self.sampler.placement.unit_roundoff, leaf)
+        return draw(self.sampler.point, self.rng, self.sampler.placement.unit_roundoff, leaf)
 
     def _probed(self, probe: Probe, leaf: int | None = None) -> Probed:
         path = None if leaf is None else self.sampler.point.paths[leaf]
         return Probed(self.sampler.line(probe, self.cotangent), path)
-
-
-def _halves(probe: Probe) -> tuple[Probe, Probe]:
-    """The first and the second half of the entries that move, leaf by leaf."""
-
-    def half(v: HostArray, *, first: bool) -> HostArray:
-        moving = np.flatnonzero(v)
-        part = np.zeros(v.size)
-        kept = moving[: len(moving) // 2] if first else moving[len(moving) // 2 :]
-        part[kept] = v.reshape(-1)[kept]
-        return part.reshape(v.shape)
-
-    return tuple(half(v, first=True) for v in probe), tuple(half(v, first=False) for v in probe)

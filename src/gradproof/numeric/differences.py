@@ -14,7 +14,7 @@ import numpy as np
 
 from gradproof.arrays import Array, HostArray, is_floating, namespace
 from gradproof.numeric.climb import climb
-from gradproof.numeric.line import coordinate_probe
+from gradproof.numeric.probe import coordinate_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.numeric.stencils import central
 from gradproof.point import take_point
@@ -87,9 +87,9 @@ def _leaf_derivative(sampler: Sampler, leaf: int) -> Estimate:
 
 
 def _coordinate(sampler: Sampler, leaf: int, index: tuple[int, ...]) -> Estimate:
-    probe = coordinate_probe(sampler.point.leaves, leaf, index)
+    probe = coordinate_probe(sampler.point, leaf, index)
     slope = climb(sampler.line(probe))
-    size = probe[leaf][index]
+    size = float(sampler.point.sizes[leaf][index])
     return Estimate(slope.value / size, slope.bar / size)
 
 

@@ -2,7 +2,7 @@
 
 __all__ = ["Sampler", "sampler_for", "to_outputs"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 
 from gradproof.arrays import HostArray, dtype_name, is_array, is_floating
 from gradproof.backend import Backend, backend_for
-from gradproof.numeric.line import Line, Probe
+from gradproof.numeric.line import Line
+from gradproof.numeric.probe import Probe
 from gradproof.point import Placement, Point
 
 
@@ -48,7 +49,7 @@ class Sampler:
         """φ along `probe`: every output, or with a `cotangent` (shape of the output) their weighted sum."""
         weights = None if cotangent is None else cotangent.reshape(-1)
 
-        def evaluate(leaves: Sequence[HostArray]) -> HostArray:
+        def evaluate(leaves: Iterable[HostArray]) -> HostArray:
             start = perf_counter()
             value = evaluated(self.fun, self.placement, leaves)
             self.seconds += perf_counter() - start
@@ -81,7 +82,7 @@ def sampler_for(fun: Callable[..., Any], point: Point, backend: Backend | None =
     return Sampler(fun, placement, first, float(spread))
 
 
-def evaluated(fun: Callable[..., Any], placement: Placement, leaves: Sequence[HostArray]) -> HostArray:
+def evaluated(fun: Callable[..., Any], placement: Placement, leaves: Iterable[HostArray]) -> HostArray:
     """`fun` at `leaves` in this placement: a float64 host array of the output's shape."""
     with placement.context():
         return to_outputs(placement.bind(fun)(*placement.arrays(leaves)))[0]

@@ -5,6 +5,7 @@ __all__ = [
     "changed",
     "changed_args",
     "claimed_leaves",
+    "fingerprint",
     "not_finite",
     "not_linear",
     "repeated",
@@ -13,11 +14,12 @@ __all__ = [
 ]
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
-from gradproof.arrays import Array, HostArray, dtype_name, is_array, norm
+from gradproof.arrays import Array, HostArray, difference_norm, dtype_name, is_array, norm
 from gradproof.backend import Backend, backend_for
 from gradproof.point import Placement, Point
 from gradproof.trees import leaves_by_path
@@ -41,14 +43,14 @@ def broken(source: str, leaf: str | None, reason: Reason, detail: str) -> Findin
     return Finding("contract", (source,), leaf, Verdict.DISAGREES, reason, detail)
 
 
-def claimed_leaves(source: str, tree: Any, point: Point) -> list[HostArray]:
+def claimed_leaves(source: str, tree: Any, placement: Placement) -> list[HostArray]:
     """Leaves of a claimed gradient on the host, in the order of the parameters, paired by path.
 
     Raises ContractBroken with a finding for every missing, surplus, wrongly shaped or wrongly typed leaf.
     """
-    claimed = leaves_by_path(tree)
+    claimed, point = leaves_by_path(tree), placement.point
     findings = [_surplus(source, path, point) for path in claimed if path not in point.paths]
-    for path, shape, dtype in zip(point.paths, point.shapes, point.dtypes, strict=True):
+    for path, shape, dtype in zip(point.paths, point.shapes, placement.dtypes, strict=True):
         if fault := _leaf_fault(claimed.get(path), shape, dtype, point.home):
             findings.append(broken(source, path, *fault))
     if findings:
@@ -65,8 +67,9 @@ def not_finite(source: str, point: Point, gradient: Sequence[HostArray]) -> list
     ]
 
 
-def changed(source: str, point: Point, arrays: Sequence[Array], given: Sequence[HostArray]) -> list[Finding]:
-    """A finding for every array that was handed to `source` and does not hold what it was `given` any more."""
+def changed(source: str, point: Point, arrays: Sequence[Array], given: Sequence[bytes]) -> list[Finding]:
+    """A finding for every array that was handed to `source` and does not hold any more what it was `given`,
+    by fingerprint."""
     return [
         broken(
             source,
@@ -75,8 +78,14 @@ def changed(source: str, point: Point, arrays: Sequence[Array], given: Sequence[
             "entries changed during the call; the caller's own array was not passed",
         )
         for path, array, before in zip(point.paths, arrays, given, strict=True)
-        if not np.array_equal(_to_host(array), before, equal_nan=True)
+        if fingerprint(array) != before
     ]
+
+
+def fingerprint(array: Array) -> bytes:
+    """Digest of the bits of `array`: smaller than a copy to compare it with."""
+    on_host = array if isinstance(array, np.ndarray) else _to_host(array)
+    return blake2b(np.ascontiguousarray(on_host).data, digest_size=16).digest()
 
 
 def changed_args(source: str, placement: Placement) -> list[Finding]:
@@ -191,13 +200,14 @@ def _where_not_finite(leaf: HostArray) -> str:
 def _within(due: Sequence[Estimate], got: Sequence[HostArray]) -> bool:
     """Whether every leaf is what was due, to the share `LINEAR` of its norm or to twice its bar. NaN is not."""
     return all(
-        norm(b - a.value) <= LINEAR * norm(a.value) + 2 * norm(a.bar) for a, b in zip(due, got, strict=True)
+        difference_norm(b, a.value) <= LINEAR * norm(a.value) + 2 * norm(a.bar)
+        for a, b in zip(due, got, strict=True)
     )
 
 
 def _close(first: Sequence[HostArray], again: Sequence[HostArray], resolution: float) -> bool:
     """Whether no leaf changed by more than `resolution` of its own norm. NaN is not close."""
-    return all(norm(b - a) <= resolution * norm(a) for a, b in zip(first, again, strict=True))
+    return all(difference_norm(b, a) <= resolution * norm(a) for a, b in zip(first, again, strict=True))
 
 
 def _common_factor(first: Sequence[HostArray], again: Sequence[HostArray]) -> float | None:

@@ -7,8 +7,9 @@ source, which knows slopes along probes only, lives in `numeric`.
 __all__ = ["Answer", "Autodiff", "Hand", "Source", "with_note"]
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from time import perf_counter
 from typing import Any, NamedTuple, final
 
@@ -18,7 +19,7 @@ from gradproof.arrays import Array, HostArray
 from gradproof.numeric.sampling import to_outputs
 from gradproof.point import Placement
 from gradproof.sources.claim import Claim, Function
-from gradproof.sources.contracts import ContractBroken, changed, claimed_leaves
+from gradproof.sources.contracts import ContractBroken, changed, claimed_leaves, fingerprint
 
 
 class Answer(NamedTuple):
@@ -42,7 +43,7 @@ class Source(ABC):
         self._strided = False
 
     @final
-    def ask(self, leaves: Sequence[HostArray], cotangent: HostArray, *, strided: bool = False) -> Answer:
+    def ask(self, leaves: Iterable[HostArray], cotangent: HostArray, *, strided: bool = False) -> Answer:
         """Value and gradient at `leaves`; the cotangent (shape of the output) is 1.0 for a scalar function.
 
         `strided` hands the cotangent over as every second element of a larger array.
@@ -54,13 +55,21 @@ class Source(ABC):
             return self._ask(leaves, cotangent)
 
     @final
-    def push(self, leaves: Sequence[HostArray], tangents: Sequence[HostArray]) -> HostArray:
+    def ask_in_double(self, cotangent: HostArray) -> Answer:
+        """The same code's answer at the point in float64: how far off rounding has taken its own."""
+        twin, point = copy(self), self.placement.point
+        twin.placement = Placement(point, self.placement.backend, double=True)
+        self.calls += 1
+        return twin.ask(point.leaves, cotangent)
+
+    @final
+    def push(self, leaves: Iterable[HostArray], tangents: Iterable[HostArray]) -> HostArray:
         """Derivative of the output along `tangents`, shape of the output."""
         with self._measured():
             return self._push(self.placement.arrays(leaves), self.placement.arrays(tangents))
 
     @abstractmethod
-    def _ask(self, leaves: Sequence[HostArray], cotangent: HostArray) -> Answer: ...
+    def _ask(self, leaves: Iterable[HostArray], cotangent: HostArray) -> Answer: ...
 
     @abstractmethod
     def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray: ...
@@ -93,14 +102,14 @@ class Source(ABC):
 class Autodiff(Source):
     """A framework's own derivative of `fun`."""
 
-    def _ask(self, leaves: Sequence[HostArray], cotangent: HostArray) -> Answer:
+    def _ask(self, leaves: Iterable[HostArray], cotangent: HostArray) -> Answer:
         backend = self.placement.backend
         result, pull = backend.vjp(self.placement.bind(self.fun), self.placement.arrays(leaves))
         value, dtype = to_outputs(result)
         if value.shape != cotangent.shape:
             return Answer(value, [])  # another function: its value is compared first, and nothing after that
         grads = pull(self._cotangent(cotangent, dtype, getattr(result, "device", None)))
-        return Answer(value, [backend.to_numpy(grad).astype(np.float64) for grad in grads])
+        return Answer(value, [backend.to_numpy(grad).astype(np.float64, copy=False) for grad in grads])
 
     def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray:
         return to_outputs(self.placement.backend.jvp(self.placement.bind(self.fun), primals, tangents)[1])[0]
@@ -124,41 +133,42 @@ class Hand(Source):
         return self.claim.vjp is not None
 
     def ask_late(
-        self, leaves: Sequence[HostArray], elsewhere: Sequence[HostArray], cotangent: HostArray
+        self, leaves: Iterable[HostArray], elsewhere: Iterable[HostArray], cotangent: HostArray
     ) -> Answer:
         """The same as `ask(leaves, cotangent)`, but the function was evaluated `elsewhere` last."""
         with self._measured():
             return self._ask(leaves, cotangent, forward_at=elsewhere)
 
     def _ask(
-        self, leaves: Sequence[HostArray], cotangent: HostArray, forward_at: Sequence[HostArray] | None = None
+        self, leaves: Iterable[HostArray], cotangent: HostArray, forward_at: Iterable[HostArray] | None = None
     ) -> Answer:
+        if self.claim.value_and_grad is None:
+            self._run_forward(leaves if forward_at is None else forward_at)
         arrays = self.placement.arrays(leaves)
-        before = [self.placement.backend.to_numpy(array) for array in arrays]
-        value, tree = self._claimed(arrays, cotangent, leaves if forward_at is None else forward_at)
+        before = [fingerprint(array) for array in arrays]
+        value, tree = self._claimed(arrays, cotangent)
         if findings := changed(self.name, self.placement.point, arrays, before):
             raise ContractBroken(findings)
-        gradient = claimed_leaves(self.name, tree, self.placement.point)
-        return Answer(value, [leaf.astype(np.float64) for leaf in gradient])
+        arrays.clear()  # the gradient may be large
+        gradient = claimed_leaves(self.name, tree, self.placement)
+        return Answer(value, [leaf.astype(np.float64, copy=False) for leaf in gradient])
 
-    def _claimed(
-        self, arrays: list[Array], cotangent: HostArray, forward_at: Sequence[HostArray]
-    ) -> tuple[HostArray | None, Any]:
+    def _run_forward(self, leaves: Iterable[HostArray]) -> None:
+        arrays, args = self.placement.arrays(leaves), self.placement.args
+        with_note("fun, called before the claim", lambda: self.fun(self._tree(arrays), *args))
+
+    def _claimed(self, arrays: list[Array], cotangent: HostArray) -> tuple[HostArray | None, Any]:
         params, args = self._tree(arrays), self.placement.args
         if self.claim.value_and_grad is not None:
             return _pair(self.claim.value_and_grad(params, *args))
-        with_note(
-            "fun, called before the claim",
-            lambda: self.fun(self._tree(self.placement.arrays(forward_at)), *args),
-        )
         if self.claim.vjp is not None:
-            point = self.placement.point
-            pulled = self._cotangent(cotangent, point.dtypes[0], point.devices[0])
+            dtype, device = self.placement.dtypes[0], self.placement.point.devices[0]
+            pulled = self._cotangent(cotangent, dtype, device)
             return None, self.claim.vjp(pulled, params, *args)
         return None, self.claim.grad(params, *args)  # type: ignore[misc]  # Claim has one of the three
 
     def _push(self, primals: list[Array], tangents: list[Array]) -> HostArray:
-        before = [self.placement.backend.to_numpy(array) for array in primals]
+        before = [fingerprint(array) for array in primals]
         tangent = self.claim.jvp(self._tree(tangents), self._tree(primals), *self.placement.args)  # type: ignore[misc]
         if findings := changed(self.name, self.placement.point, primals, before):
             raise ContractBroken(findings)

@@ -6,13 +6,14 @@ of that size does to it. A few such moves, pooled over entries of like magnitude
 cancellation moves as much as its neighbours), give the bar.
 """
 
-__all__ = ["MOVES", "Movement", "array_bar", "jiggled"]
+__all__ = ["MOVES", "Jiggled", "Movement", "array_bar"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from gradproof.arrays import HostArray
+from gradproof.arrays import HostArray, blocks, norm
 from gradproof.verdict import Estimate
 
 MOVES = 3
@@ -34,15 +35,34 @@ roundings do. PyTorch's float32 gradients of a mean over 30,000 and 300,000 rows
 BAND_BITS = 8
 """Entries whose magnitudes lie within a factor 2⁸ are pooled."""
 
+LOWEST_EXPONENT = -1088
+"""By a band below that of the smallest number, 2⁻¹⁰⁷⁴."""
 
-def jiggled(leaves: Sequence[HostArray], unit_roundoff: float, rng: np.random.Generator) -> list[HostArray]:
-    """Leaves with every entry moved by one unit in the last place, up or down; zeros stay zero."""
+BANDS = (1025 - LOWEST_EXPONENT) // BAND_BITS + 1
+"""From there to the largest number, below 2¹⁰²⁴."""
 
-    def move(leaf: HostArray) -> HostArray:
-        up = rng.integers(0, 2, leaf.shape, dtype=np.int8).astype(bool)
-        return np.where(up, 1.0 + 2 * unit_roundoff, 1.0 - 2 * unit_roundoff) * leaf
 
-    return [move(leaf) for leaf in leaves]
+@dataclass(frozen=True, slots=True)
+class Jiggled:
+    """Leaves with every entry moved by one unit in the last place, up or down; zeros stay zero.
+
+    Made anew, one by one, whenever they are iterated over: they may be large.
+    """
+
+    leaves: Sequence[HostArray]
+    unit_roundoff: float
+    seed: int
+
+    def __iter__(self) -> Iterator[HostArray]:
+        rng = np.random.default_rng(self.seed)
+        return (self._moved(leaf, rng) for leaf in self.leaves)
+
+    def _moved(self, leaf: HostArray, rng: np.random.Generator) -> HostArray:
+        flat, out = leaf.reshape(-1), np.empty(leaf.size)
+        for part in blocks(leaf.size):
+            ulps = 2.0 * rng.integers(0, 2, len(out[part])) - 1.0
+            np.multiply(flat[part], 1.0 + 2 * self.unit_roundoff * ulps, out=out[part])
+        return out.reshape(leaf.shape)
 
 
 class Movement:
@@ -55,7 +75,9 @@ class Movement:
     def see(self, other: HostArray) -> None:
         """One more answer; one of another shape, or an entry that is not finite, tells nothing of rounding."""
         if other.shape == self.value.shape:
-            np.fmax(self.largest, np.abs(other - self.value), out=self.largest)
+            flat, before, largest = other.reshape(-1), self.value.reshape(-1), self.largest.reshape(-1)
+            for part in blocks(flat.size):
+                np.fmax(largest[part], np.abs(flat[part] - before[part]), out=largest[part])
 
     def estimate(self, unit_roundoff: float, longest_sum: int) -> Estimate:
         """The value with its bar."""
@@ -64,21 +86,28 @@ class Movement:
 
 
 def array_bar(value: HostArray, movement: HostArray, floor: float) -> HostArray:
-    """Bar of `value`, shape of value, from how far it moved under `jiggled` parameters; `floor` is relative."""
-    magnitude = np.abs(value)
-    largest = magnitude.max(initial=0.0)
-    rms = np.sqrt(np.mean(np.square(magnitude / (largest or 1.0)))) * largest
-    bar = np.maximum(movement, _pooled(magnitude, movement))
-    bar *= MOVEMENT_FACTOR
-    bar += floor * np.maximum(magnitude, rms)
-    return bar
+    """Bar of `value`, shape of value, from how far it moved under `Jiggled` parameters; `floor` is relative."""
+    flat, moved = value.reshape(-1), movement.reshape(-1)
+    rms = norm(flat) / max(flat.size, 1) ** 0.5
+    pooled, bar = _pooled(flat, moved), np.empty(flat.size)
+    for part in blocks(flat.size):
+        magnitude = np.abs(flat[part])
+        spread = np.maximum(moved[part], pooled[_bands(magnitude)])
+        bar[part] = MOVEMENT_FACTOR * spread + floor * np.maximum(magnitude, rms)
+    return bar.reshape(value.shape)
 
 
-def _pooled(magnitude: HostArray, movement: HostArray) -> HostArray:
-    """RMS of the movement over all entries in the same band of magnitudes, for each entry."""
-    bands = np.frexp(magnitude)[1].astype(np.int16).ravel() // BAND_BITS
-    bands -= bands.min()
-    largest = movement.max() or 1.0
-    squares = np.bincount(bands, weights=np.square(movement / largest).ravel())
-    means = np.sqrt(squares / np.maximum(np.bincount(bands), 1)) * largest
-    return np.asarray(means[bands].reshape(magnitude.shape))
+def _pooled(value: HostArray, movement: HostArray) -> HostArray:
+    """RMS of the movement over all entries in one band of magnitudes, for each band."""
+    largest = np.max(movement, initial=0.0) or 1.0
+    squares, counts = np.zeros(BANDS), np.zeros(BANDS)
+    for part in blocks(value.size):
+        bands = _bands(np.abs(value[part]))
+        squares += np.bincount(bands, weights=np.square(movement[part] / largest), minlength=BANDS)
+        counts += np.bincount(bands, minlength=BANDS)
+    return np.asarray(np.sqrt(squares / np.maximum(counts, 1)) * largest)
+
+
+def _bands(magnitude: HostArray) -> HostArray:
+    """Number of the band in which each magnitude lies; zeros have one of their own."""
+    return np.where(magnitude == 0, 0, (np.frexp(magnitude)[1] - LOWEST_EXPONENT) // BAND_BITS)

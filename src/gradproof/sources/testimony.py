@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.numeric.line import Probe, leaf_sizes
-from gradproof.point import Point
+from gradproof.numeric.probe import Probe, every_entry
 from gradproof.sources.contracts import (
     ContractBroken,
     changed_args,
@@ -21,7 +20,7 @@ from gradproof.sources.contracts import (
     strided,
 )
 from gradproof.sources.exact import Answer, Hand, Source
-from gradproof.sources.rounding import MOVES, Movement, jiggled
+from gradproof.sources.rounding import MOVES, Jiggled, Movement
 from gradproof.verdict import Estimate
 
 ELSEWHERE = 1 / 16
@@ -57,16 +56,25 @@ def testify(
         raise ContractBroken(findings)
     movements = [Movement(leaf) for leaf in first.gradient]
     of_value = None if first.value is None else Movement(first.value)
-    for other in _others(source, first, cotangent, rng, resolution, twice=twice):
-        for movement, leaf in zip(movements, other.gradient, strict=True):
-            movement.see(leaf)
-        if of_value and other.value is not None:
-            of_value.see(other.value)
+    others = _others(source, first, cotangent, rng, resolution, twice=twice)
+    while _seen(next(others, None), movements, of_value):
+        pass
     longest = source.placement.point.longest_axis
     gradient = [movement.estimate(_ulp(source), longest) for movement in movements]
     if twice and source.takes_cotangent:
         _refuse_wrong_cotangents(source, gradient, cotangent)
     return Testimony(of_value.estimate(_ulp(source), longest) if of_value else None, gradient)
+
+
+def _seen(other: Answer | None, movements: list[Movement], of_value: Movement | None) -> bool:
+    """Whether there was one more answer. It may be large: nothing holds it when the next is asked for."""
+    if other is None:
+        return False
+    for movement, leaf in zip(movements, other.gradient, strict=True):
+        movement.see(leaf)
+    if of_value and other.value is not None:
+        of_value.see(other.value)
+    return True
 
 
 def testify_tangent(source: Source, tangents: Probe, rng: np.random.Generator, resolution: float) -> Estimate:
@@ -83,7 +91,7 @@ def testify_tangent(source: Source, tangents: Probe, rng: np.random.Generator, r
         raise ContractBroken([finding])
     for _ in range(MOVES):
         with suppress(Exception):  # one ulp away may lie outside the domain
-            movement.see(source.push(jiggled(point.leaves, _ulp(source), rng), tangents))
+            movement.see(source.push(_one_ulp_away(source, rng), tangents))
     return movement.estimate(_ulp(source), point.longest_axis)
 
 
@@ -96,17 +104,25 @@ def _others(
     *,
     twice: bool,
 ) -> Iterator[Answer]:
-    """More answers, one at a time: to the same question, if it is to be asked twice, then one ulp away."""
+    """More answers, one at a time: to the same question, if it is to be asked twice, in float64, one ulp away."""
     if twice:
         yield _asked_again(source, first, cotangent, resolution)
+        if isinstance(source, Hand) and source.uses_forward:
+            _refuse_memory(source, first, cotangent, resolution)
+    if source.placement.dtypes != ("float64",) * len(first.gradient):
+        with suppress(Exception):  # code that runs in its own precision only
+            yield source.ask_in_double(cotangent)
     for _ in range(MOVES):
-        moved = jiggled(source.placement.point.leaves, _ulp(source), rng)
         try:
-            yield source.ask(moved, cotangent)
+            yield source.ask(_one_ulp_away(source, rng), cotangent)
         except ContractBroken:
             raise
         except Exception:  # one ulp away lies outside the domain: nothing is learned of rounding there
             continue
+
+
+def _one_ulp_away(source: Source, rng: np.random.Generator) -> Jiggled:
+    return Jiggled(source.placement.point.leaves, _ulp(source), int(rng.integers(2**63)))
 
 
 def _ulp(source: Source) -> float:
@@ -119,8 +135,6 @@ def _asked_again(source: Source, first: Answer, cotangent: HostArray, resolution
     again = source.ask(point.leaves, cotangent)
     if finding := repeated(source.name, first.gradient, again.gradient, resolution):
         raise ContractBroken([finding])
-    if isinstance(source, Hand) and source.uses_forward:
-        _refuse_memory(source, first, cotangent, point, resolution)
     return again
 
 
@@ -137,10 +151,9 @@ def _refuse_wrong_cotangents(source: Source, gradient: list[Estimate], cotangent
         raise ContractBroken(broken)
 
 
-def _refuse_memory(
-    source: Hand, first: Answer, cotangent: HostArray, point: Point, resolution: float
-) -> None:
-    elsewhere = [leaf + ELSEWHERE * leaf_sizes(leaf) for leaf in point.leaves]
+def _refuse_memory(source: Hand, first: Answer, cotangent: HostArray, resolution: float) -> None:
+    point = source.placement.point
+    elsewhere = every_entry(point).moved(point.leaves, ELSEWHERE)
     try:
         late = source.ask_late(point.leaves, elsewhere, cotangent)
     except ContractBroken:
