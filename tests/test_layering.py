@@ -14,15 +14,15 @@ ORDER = (
     # Frameworks.
     "backend", "conformance", "sizes", "point",
     # Derivatives from function values.
-    "numeric.stencils", "numeric.probe", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.climb", "numeric.sampling", "numeric.differences", "numeric",
+    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.climb", "numeric.sampling", "numeric.differences", "numeric",
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.
-    "judging.compare", "judging.probed", "judging.referee", "judging.attribute", "judging",
+    "judging.compare", "judging.outputs", "judging.probed", "judging.referee", "judging.attribute", "judging",
     # One Report, then its views.
     "report.record", "report", "report.plain", "report.terminal",
     # The door.
-    "options", "examination", "check",
+    "options", "writing", "examination", "check",
     # What is told with it.
     "faults", "course", "demo",
     # The public listing, and the command line.

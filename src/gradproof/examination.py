@@ -12,16 +12,17 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.backend import load
-from gradproof.judging import Judgement, Referee, compare_arrays, judge_source, odd_one_out, worst_of
+from gradproof.judging import Referee, compare_arrays, plain_cotangent
 from gradproof.numeric.probe import Probe, sign_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.options import Options
 from gradproof.point import take_point
-from gradproof.report import Gradients, Report, SourceResult
-from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, testify_tangent
+from gradproof.report import Report
+from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, once, testify_tangent
 from gradproof.sources.contracts import ContractBroken, changed, changed_args, fingerprint
 from gradproof.sources.exact import Source, with_note
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
+from gradproof.writing import Evidence
 
 
 class Examination:
@@ -43,15 +44,19 @@ class Examination:
         """Everything there is to say."""
         self._admit_output()
         self.findings += self._function_contracts()
-        if np.isfinite(self.sampler.value).all() and not self._constants_changed():
+        if np.isfinite(self.sampler.value).any() and not self._constants_changed():
             self.hearing.hear(self.options.sources)
             self.findings += self.hearing.findings
             self._compare_values()
             self._compare_pairs()
             self._compare_with_numeric()
+            self._compare_where_outputs_kink()
             self._settle_disputes()
             self._compare_tangents()
-        return self._written()
+        evidence = Evidence(
+            self.options, self.judged, self.findings, self.sampler, self.hearing, self.referee
+        )
+        return evidence.report()
 
     @cached_property
     def judged(self) -> str | None:
@@ -75,12 +80,10 @@ class Examination:
 
     @cached_property
     def cotangent(self) -> HostArray:
-        """1 for a scalar; for an array random numbers of both signs, none of them 0 and not all alike."""
-        shape = self.sampler.output_shape
-        if shape == ():
-            return np.asarray(1.0)
-        signs = 2.0 * self.rng.integers(0, 2, shape) - 1.0
-        return np.asarray(signs * (1.25 + self.rng.integers(0, 4, shape) / 4))
+        """By which outputs are weighed: 1 for a scalar, 0 for one that is left out."""
+        if "numeric" in self.options.sources:
+            return self.referee.cotangent
+        return plain_cotangent(self.sampler.value, self.rng)
 
     @cached_property
     def hearing(self) -> Hearing:
@@ -93,8 +96,7 @@ class Examination:
     @cached_property
     def referee(self) -> Referee:
         """The numeric source."""
-        cotangent = None if self.sampler.output_shape == () else self.cotangent
-        return Referee(self.sampler, cotangent, self.rng, self.options.resolution)
+        return Referee(self.sampler, self.rng, self.options.resolution)
 
     # The function
 
@@ -125,11 +127,11 @@ class Examination:
             found = changed("fun", self.point, arrays, before) + changed_args("fun", placement)
         if any(finding.leaf is None for finding in found):
             return found
-        if not np.isfinite(sampler.value).all():
+        if not np.isfinite(sampler.value).any():
             detail = f"fun returned {sampler.value} at params"
             found.append(Finding("contract", ("fun",), None, Verdict.UNDECIDED, Reason.DOMAIN, detail))
-        elif sampler.spread > 0:
-            detail = f"calls at params differ by {sampler.spread:.3g}"
+        elif sampler.spread.any():
+            detail = f"calls at params differ by {sampler.spread.max():.3g}"
             found.append(
                 Finding("contract", ("fun",), None, Verdict.UNDECIDED, Reason.NON_DETERMINISTIC, detail)
             )
@@ -139,7 +141,8 @@ class Examination:
 
     def _compare_values(self) -> None:
         """Sources that compute another function are said to do so, and compared no further."""
-        base = Estimate(self.sampler.value, np.full(self.sampler.output_shape, self.sampler.spread))
+        judged = self.cotangent != 0
+        base = Estimate(np.where(judged, self.sampler.value, 0.0), np.where(judged, self.sampler.spread, 0.0))
         testimonies = self.hearing.testimonies
         for name in [name for name, testimony in testimonies.items() if testimony.value is not None]:
             finding = self._compare(("value", (name, "fun"), None), testimonies[name].value, base)
@@ -164,6 +167,18 @@ class Examination:
         if "numeric" in self.options.sources:
             for name, testimony in self.hearing.testimonies.items():
                 self.findings += self.referee.judge(name, testimony.gradient)
+            if self.hearing.testimonies and self.referee.outputs and self.referee.outputs.masked:
+                self.findings.append(self.referee.outputs.masked)
+
+    def _compare_where_outputs_kink(self) -> None:
+        """Outputs that kink, beside smooth ones: every source's claim for them has to be a subgradient."""
+        outputs = self.referee.outputs if "numeric" in self.options.sources else None
+        if outputs is None or outputs.kinked is None:
+            return
+        for name in self.hearing.testimonies:
+            source = self.hearing.asked[name]
+            gradient = once(source, outputs.kinked)
+            self.findings.append(self.referee.judge_kinked(name, gradient))
 
     def _settle_disputes(self) -> None:
         """Where two exact sources differ and probes saw nothing, numeric looks at the worst entry itself."""
@@ -220,74 +235,6 @@ class Examination:
             detail = f"{names[0]} gave shape {first and first.shape}, {names[1]} {second.shape}"
             return Finding(what, names, leaf, Verdict.DISAGREES, Reason.SHAPE, detail)
         return compare_arrays(what, names, leaf, first, second, self.options.resolution)
-
-    # The report
-
-    def _written(self) -> Report:
-        testimonies = self.hearing.testimonies
-        judgements = {name: self._judgement(name) for name in self.options.sources}
-        overall = self._overall(judgements)
-        numeric = "numeric" in judgements and bool(testimonies)
-        claimed = testimonies.get(self.judged or "")
-        return Report(
-            verdict=overall.verdict,
-            reason=overall.reason,
-            detail=overall.detail,
-            claim=self.judged,
-            sources={name: self._result(name, judgement) for name, judgement in judgements.items()},
-            odd_one_out=odd_one_out({name: judgement.verdict for name, judgement in judgements.items()}),
-            findings=tuple(self.findings),
-            gradients=Gradients(
-                {name: self._tree(testimony.gradient) for name, testimony in testimonies.items()}
-            ),
-            certificate=self.referee.certificate(claimed.gradient, self.options.confidence)
-            if numeric and claimed
-            else None,
-            leaves={
-                path: (shape, dtype)
-                for path, shape, dtype in zip(
-                    self.point.paths, self.point.shapes, self.point.dtypes, strict=True
-                )
-            },
-            resolution=self.options.resolution,
-            seed=self.options.seed,
-            probes=self.referee.probed if numeric else (),
-        )
-
-    def _overall(self, judgements: Mapping[str, Judgement]) -> Judgement:
-        """The claim's verdict, or that of all that differentiate; a function that breaks a contract speaks first."""
-        fun = [
-            Judgement(f.verdict, f.reason, f.detail)
-            for f in self.findings
-            if f.sources == ("fun",) and f.reason is not Reason.NON_DETERMINISTIC
-        ]
-        judged = (
-            [self.judged]
-            if self.judged
-            else [name for name in judgements if name in self.hearing.testimonies]
-        )
-        return worst_of([*fun, *(judgements[name] for name in judged)])
-
-    def _judgement(self, name: str) -> Judgement:
-        if name in self.hearing.unsupported:
-            return Judgement(Verdict.UNSUPPORTED, *self.hearing.unsupported[name])
-        judgement = judge_source(name, self.findings)
-        if name != "numeric":
-            return judgement
-        could_judge = any(
-            "numeric" in f.sources and f.verdict is not Verdict.UNDECIDED for f in self.findings
-        )
-        return Judgement(Verdict.AGREES) if could_judge else judgement
-
-    def _result(self, name: str, judgement: Judgement) -> SourceResult:
-        source: Any = self.sampler if name == "numeric" else self.hearing.asked.get(name)
-        if source is None:
-            return SourceResult(name, *judgement)
-        dtype = "float64" if source.placement.double else self.point.dtypes[0]
-        return SourceResult(name, *judgement, dtype=dtype, calls=source.calls, seconds=source.seconds)
-
-    def _tree(self, gradient: list[Estimate]) -> Any:
-        return self.point.structure.unflatten([leaf.value for leaf in gradient])
 
 
 def _disagrees(finding: Finding) -> bool:

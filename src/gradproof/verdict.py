@@ -53,6 +53,7 @@ class Reason(Enum):
     )
     # AGREES, with a word to it
     SUBGRADIENT = "the function has a kink here, and the claim lies between its one-sided slopes"
+    MASKED = "outputs that cannot be judged at this point were left out"
     # UNDECIDED
     RESOLUTION = "the bar is wider than the resolution asked for; evaluate in float64, or ask for less"
     KINK = "the function has a kink here, and the claim lies outside its one-sided slopes; move the point a little"
@@ -71,6 +72,9 @@ class Reason(Enum):
         "the function returned different values at one point; fix the seed inside, or switch dropout off"
     )
     DOMAIN = "the function is not finite at the point, or on one side of it; move the point into the domain"
+    NAN_UNDER_MASK = (
+        "the claim is not finite, maybe because of outputs that were left out: 0 × infinity; move the point"
+    )
     VANISHING = "the derivative is zero to within what can be known here; check at a point where it is not"
     UNSTABLE = "two ladders of steps gave different slopes; the function is rougher than its values can show"
     DISPUTED = "sources differ by more than their rounding, but by less than the numeric source can referee"

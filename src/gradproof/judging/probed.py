@@ -11,7 +11,7 @@ from gradproof.numeric.climb import climb, piecewise
 from gradproof.numeric.ladder import FIRST_STEP, Slope, finest_step, sharpen
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
-from gradproof.verdict import Reason
+from gradproof.verdict import Estimate, Reason
 
 SHIFTED_STEP = 13 / 16
 """First step of the ladder that has to confirm a refutation: no step of the first ladder is met again."""
@@ -23,11 +23,14 @@ SPLITS = 3
 class Probed:
     """A probe and the slope along it."""
 
-    def __init__(self, line: Line, leaf: str | None) -> None:
+    def __init__(self, line: Line, leaf: str | None, also: Estimate | None = None) -> None:
         self.line = line
         self.leaf = leaf
         """Path of the only leaf that moves; None if all do."""
         self.slope: Slope = climb(line)
+        if also is not None:  # the same slope by other means: the narrower bar counts
+            narrower = (also.bar < self.slope.bar) & ~self.slope.kink & ~self.slope.broken
+            self.slope = self.slope.where(narrower, value=also.value, bar=also.bar)
         self._additive: bool | None = None
 
     @property
@@ -38,7 +41,7 @@ class Probed:
     @property
     def doubt(self) -> Reason | None:
         """Why no slope along this probe can judge anything, if so."""
-        if np.isinf(self.line.spread):
+        if np.isinf(self.line.spread).any():
             return Reason.NON_DETERMINISTIC
         if self.slope.broken.any():
             return Reason.JUMP

@@ -16,9 +16,12 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.judging.compare import along, compare_slope
+from gradproof.judging.outputs import Outputs
 from gradproof.judging.probed import SHIFTED_STEP, Probed
+from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.climb import climb
 from gradproof.numeric.ladder import FIRST_STEP, finest_step, sharpen
+from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe, coordinate_probe, every_entry, gaussian_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
@@ -34,11 +37,8 @@ MOST_PARTS = 64
 class Referee:
     """Judges gradients by slopes of one function at one point."""
 
-    def __init__(
-        self, sampler: Sampler, cotangent: HostArray | None, rng: np.random.Generator, resolution: float
-    ) -> None:
+    def __init__(self, sampler: Sampler, rng: np.random.Generator, resolution: float) -> None:
         self.sampler = sampler
-        self.cotangent = cotangent
         self.rng = rng
         self.resolution = resolution
         self._of_leaf: dict[int, list[Probed]] = {}
@@ -46,9 +46,29 @@ class Referee:
     @cached_property
     def joint(self) -> list[Probed]:
         """Probes over all leaves: one that no entry escapes, then those of the certificate."""
-        return [self._probed(self._draw(sign_probe))] + [
-            self._probed(self._draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)
-        ]
+        if self.outputs is None:
+            first = self._probed(self._draw(sign_probe))
+        else:
+            first = Probed(self.outputs.line, None, also=self.outputs.estimate)
+        return [first] + [self._probed(self._draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)]
+
+    @cached_property
+    def outputs(self) -> Outputs | None:
+        """Of a function of an array: which of them are judged, along the first joint probe."""
+        if self.sampler.output_shape == ():
+            return None
+        return Outputs(self.sampler, self._draw(sign_probe), self.rng)
+
+    @property
+    def _outputs(self) -> Outputs:
+        if self.outputs is None:
+            raise TypeError("a scalar function has one output")
+        return self.outputs
+
+    @cached_property
+    def cotangent(self) -> HostArray:
+        """By which outputs are weighed, shape of the output: 1.0 for a scalar."""
+        return np.asarray(1.0) if self.outputs is None else self.outputs.cotangent
 
     def of_leaf(self, leaf: int) -> list[Probed]:
         """Probes along which only leaf number `leaf` moves."""
@@ -97,6 +117,18 @@ class Referee:
         return replace(
             finding, gap=finding.gap / size, bar=finding.bar / size, scale=finding.scale / size,
             worst=index, values=values,
+        )  # fmt: skip
+
+    def judge_kinked(self, name: str, gradient: Sequence[Estimate]) -> Finding:
+        """Finding for the outputs that kink beside smooth ones, with `gradient` pulled back from them alone."""
+        outputs = self._outputs
+        claim, slope = along(gradient, outputs.probe), outputs.kinked_estimate
+        finding = compare_slope((name, "numeric"), None, claim, slope, self.resolution)
+        between = finding.gap <= finding.bar
+        return replace(
+            finding, detail=f"where {outputs.kinked_count} outputs kink",
+            verdict=Verdict.AGREES if between else Verdict.UNDECIDED,
+            reason=Reason.SUBGRADIENT if between else Reason.KINK,
         )  # fmt: skip
 
     def tangent(self, probe: Probe) -> Estimate:
@@ -200,7 +232,7 @@ class Referee:
                 (Verdict.AGREES, Reason.SUBGRADIENT) if between else (Verdict.UNDECIDED, Reason.KINK)
             )
             return replace(finding, verdict=verdict, reason=reason, bar=finding.bar + probed.half_jump)
-        if finding.reason in (Reason.RESOLUTION, Reason.VANISHING) and probed.line.spread > 0:
+        if finding.reason in (Reason.RESOLUTION, Reason.VANISHING) and np.any(probed.line.spread > 0):
             return replace(finding, reason=Reason.NON_DETERMINISTIC)
         return finding
 
@@ -221,7 +253,7 @@ class Referee:
             return Reason.STAIRS
         if not probed.consistent:
             return Reason.UNSTABLE
-        if not probed.additive(self.rng, lambda probe: self.sampler.line(probe, self.cotangent)):
+        if not probed.additive(self.rng, self._line):
             return Reason.NOT_ADDITIVE
         return None
 
@@ -230,4 +262,7 @@ class Referee:
 
     def _probed(self, probe: Probe, leaf: int | None = None) -> Probed:
         path = None if leaf is None else self.sampler.point.paths[leaf]
-        return Probed(self.sampler.line(probe, self.cotangent), path)
+        return Probed(self._line(probe), path)
+
+    def _line(self, probe: Probe) -> Line:
+        return self.sampler.line(probe, Bundles(self.cotangent, most=1))

@@ -23,8 +23,8 @@ class Line:
     """φ(0), shape (m,)."""
     unit_roundoff: float = 2.0**-53
     """Of the arithmetic in which `evaluate` works."""
-    spread: float = 0.0
-    """Largest difference between values seen at one and the same point."""
+    spread: HostArray | float = 0.0
+    """Difference between values seen at one and the same point, shape (m,)."""
     evaluations: int = 0
     failures: list[str] = field(default_factory=list)
     """What `evaluate` raised away from the point."""
@@ -50,6 +50,31 @@ class Line:
             else self._changed()
         )
 
+    def weighted(self, weights: HostArray) -> "Line":
+        """The sum of the outputs with these weights (m,), from the same samples; 0 leaves an output out."""
+        return _Weighted(
+            self.evaluate, self.leaves, self.probe, _sum(self.centre, weights), self.unit_roundoff,
+            np.atleast_1d(np.abs(weights) @ np.broadcast_to(self.spread, weights.shape)),
+            failures=self.failures, whole=self, weights=weights,
+        )  # fmt: skip
+
     def _changed(self) -> HostArray:
         self.failures.append("the output's shape depends on the parameters")
         return np.full(self.centre.shape, np.nan)
+
+
+@dataclass
+class _Weighted(Line):
+    """A weighted sum of the outputs of another line; a step that was sampled for either is evaluated once."""
+
+    whole: Line = field(kw_only=True)
+    weights: HostArray = field(kw_only=True)
+
+    def _sample(self, t: float) -> HostArray:
+        value = _sum(self.whole(t), self.weights)
+        self.evaluations = self.whole.evaluations
+        return value
+
+
+def _sum(outputs: HostArray, weights: HostArray) -> HostArray:
+    return np.atleast_1d(weights[weights != 0] @ outputs[weights != 0])

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradproof.arrays import HostArray, dtype_name, is_array, is_floating
 from gradproof.backend import Backend, backend_for
+from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
 from gradproof.point import Placement, Point
@@ -24,8 +25,8 @@ class Sampler:
     placement: Placement
     value: HostArray
     """At the point itself, float64, shape of the output."""
-    spread: float
-    """Largest difference between two values at the point."""
+    spread: HostArray
+    """Difference between two values at the point, shape of the output."""
     lines: list[Line] = field(default_factory=list)
     seconds: float = 0.0
     """Wall time spent in the function along the lines."""
@@ -45,24 +46,25 @@ class Sampler:
         """Calls of the function so far, the two at the point included."""
         return 2 + sum(line.evaluations for line in self.lines)
 
-    def line(self, probe: Probe, cotangent: HostArray | None = None) -> Line:
-        """φ along `probe`: every output, or with a `cotangent` (shape of the output) their weighted sum."""
-        weights = None if cotangent is None else cotangent.reshape(-1)
+    def line(self, probe: Probe, bundles: Bundles | None = None) -> Line:
+        """φ along `probe`: every output, or the sums of them that `bundles` makes."""
+
+        def kept(outputs: HostArray) -> HostArray:
+            return outputs.reshape(-1) if bundles is None else bundles.of(outputs)
 
         def evaluate(leaves: Iterable[HostArray]) -> HostArray:
             start = perf_counter()
             value = evaluated(self.fun, self.placement, leaves)
             self.seconds += perf_counter() - start
-            return _project(value.reshape(-1), weights)
+            return kept(value)
 
-        largest = 1.0 if weights is None else float(np.abs(weights).sum())
         line = Line(
             evaluate=evaluate,
             leaves=self.point.leaves,
             probe=probe,
-            centre=_project(self.value.reshape(-1), weights),
+            centre=kept(self.value),
             unit_roundoff=self.placement.unit_roundoff,
-            spread=self.spread * largest,
+            spread=self.spread.reshape(-1) if bundles is None else bundles.spread(self.spread),
         )
         self.lines.append(line)
         return line
@@ -77,9 +79,16 @@ def sampler_for(fun: Callable[..., Any], point: Point, backend: Backend | None =
     """
     placement, first = _precisest(fun, point, backend or point.home)
     second = evaluated(fun, placement, point.leaves)
+    return Sampler(fun, placement, first, _spread(first, second))
+
+
+def _spread(first: HostArray, second: HostArray) -> HostArray:
+    """By how much two values at one point differ; infinite for values of two shapes, or if one is not finite."""
+    if first.shape != second.shape:
+        return np.full(first.shape, np.inf)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
     with np.errstate(invalid="ignore"):
-        spread = np.max(np.abs(first - second), initial=0.0) if second.shape == first.shape else np.inf
-    return Sampler(fun, placement, first, float(spread))
+        return np.where(same, 0.0, np.nan_to_num(np.abs(first - second), nan=np.inf, posinf=np.inf))
 
 
 def evaluated(fun: Callable[..., Any], placement: Placement, leaves: Iterable[HostArray]) -> HostArray:
@@ -121,7 +130,3 @@ def _precisest(fun: Callable[..., Any], point: Point, backend: Backend) -> tuple
             return double, value
     native = Placement(point, backend, double=False)
     return native, evaluated(fun, native, point.leaves)
-
-
-def _project(outputs: HostArray, weights: HostArray | None) -> HostArray:
-    return outputs if weights is None else np.atleast_1d(np.asarray(weights @ outputs))

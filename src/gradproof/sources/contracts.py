@@ -58,10 +58,16 @@ def claimed_leaves(source: str, tree: Any, placement: Placement) -> list[HostArr
     return [_to_host(claimed[path]) for path in point.paths]
 
 
-def not_finite(source: str, point: Point, gradient: Sequence[HostArray]) -> list[Finding]:
-    """A finding for every leaf of `gradient` that holds NaN or infinity."""
+def not_finite(source: str, point: Point, gradient: Sequence[HostArray], *, masked: bool) -> list[Finding]:
+    """A finding for every leaf of `gradient` that holds NaN or infinity.
+
+    It may come from outputs that were `masked` by a cotangent of 0: 0·∞. Then nothing is decided.
+    """
+    verdict, reason = (
+        (Verdict.UNDECIDED, Reason.NAN_UNDER_MASK) if masked else (Verdict.DISAGREES, Reason.NOT_FINITE)
+    )
     return [
-        broken(source, path, Reason.NOT_FINITE, _where_not_finite(leaf))
+        Finding("contract", (source,), path, verdict, reason, _where_not_finite(leaf))
         for path, leaf in zip(point.paths, gradient, strict=True)
         if not np.isfinite(leaf).all()
     ]

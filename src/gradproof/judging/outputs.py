@@ -1,0 +1,172 @@
+"""Outputs of a function of an array: which of them can be judged at this point, and with which weights together.
+
+One ladder gives every output's slope at no extra evaluation. An output that has none (it jumps, leaves the domain, is
+random or noise) would spoil the sum of all, so it is masked; the others are weighted by the reciprocals of their bars,
+so that an error shows in whichever output it sits, large or small. Outputs that kink here are judged apart.
+"""
+
+__all__ = ["Outputs", "Weights", "masked_outputs", "plain_cotangent", "weigh"]
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradproof.arrays import HostArray
+from gradproof.numeric.bundles import Bundles
+from gradproof.numeric.climb import climb
+from gradproof.numeric.ladder import Slope
+from gradproof.numeric.line import Line
+from gradproof.numeric.probe import Probe
+from gradproof.numeric.sampling import Sampler
+from gradproof.verdict import Estimate, Finding, Reason, Verdict
+
+JUDGED_SHARE = 0.5
+"""Of the outputs that has to be judged before anything is said of the whole."""
+
+UNRESOLVED = 2.0**-7
+"""Bar, as a share of the output's slope or of its secant over the whole probe, whichever is steeper,, above which a slope is noise."""
+
+WEIGHT_RANGE = {2.0**-53: 300, 2.0**-24: 30}
+"""Powers of two by which a weight may differ from the median, by unit roundoff: a cotangent and its products with
+derivatives have to stay clear of overflow."""
+
+NARROWEST_RANGE = 3
+"""The same for float16 and bfloat16."""
+
+
+def plain_cotangent(value: HostArray, rng: np.random.Generator) -> HostArray:
+    """1 for a scalar; for an array (of the shape of `value`) random numbers of both signs, none 0 and not all alike.
+
+    An output that is not finite is left out: 0.
+    """
+    if value.shape == ():
+        return np.asarray(1.0)
+    signs = 2.0 * rng.integers(0, 2, value.shape) - 1.0
+    return np.where(np.isfinite(value), signs * (1.25 + rng.integers(0, 4, value.shape) / 4), 0.0)
+
+
+class Outputs:
+    """The outputs of a function of an array, looked at along one probe."""
+
+    def __init__(self, sampler: Sampler, probe: Probe, rng: np.random.Generator) -> None:
+        self.probe = probe
+        self._bundles = Bundles(plain_cotangent(sampler.value, rng))
+        self._line = sampler.line(probe, self._bundles)
+        self._slope = climb(self._line)
+        self._weights = weigh(
+            self._bundles, self._slope, np.broadcast_to(self._line.spread, self._slope.value.shape),
+            sampler.point.unit_roundoff,
+        )  # fmt: skip
+        self.masked = masked_outputs(self._weights.masked, sampler.value.size)
+        """What has to be said of outputs that are left out, if any are."""
+
+    @property
+    def cotangent(self) -> HostArray:
+        """Weights of the outputs that are judged together, shape of the output."""
+        return self._bundles.weighted(self._weights.smooth)
+
+    @property
+    def kinked(self) -> HostArray | None:
+        """Weights of the outputs that kink here, if there are smooth ones beside them."""
+        return self._bundles.weighted(self._weights.kinked) if self._weights.kinked.any() else None
+
+    @property
+    def kinked_count(self) -> int:
+        """Number of those."""
+        return int(self._bundles.sizes[self._weights.kinked != 0].sum())
+
+    @property
+    def line(self) -> Line:
+        """The judged outputs' sum along the probe."""
+        return self._line.weighted(self._weights.smooth)
+
+    @property
+    def estimate(self) -> Estimate:
+        """Its slope, from the slopes of the outputs one by one, shape (1,)."""
+        return self._summed(self._weights.smooth, self._slope.bar)
+
+    @property
+    def kinked_estimate(self) -> Estimate:
+        """The mean slope of the sum of the outputs that kink; the bar reaches to both of its one-sided slopes."""
+        half_jump = (np.abs(self._slope.jump) + self._slope.jump_bar) / 2
+        return self._summed(self._weights.kinked, self._slope.bar + half_jump)
+
+    def _summed(self, weights: HostArray, bar: HostArray) -> Estimate:
+        here = weights != 0
+        value, bar = weights[here] @ self._slope.value[here], np.abs(weights[here]) @ bar[here]
+        return Estimate(np.atleast_1d(value), np.atleast_1d(bar))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How the bundles are weighed, each (bundles,): 0 where one is left out."""
+
+    smooth: HostArray
+    kinked: HostArray
+    """Those with a kink at the point, where there are smooth ones beside them."""
+    masked: Counter[Reason]
+    """Number of outputs that are left out, by reason."""
+
+
+def weigh(bundles: Bundles, slope: Slope, spread: HostArray, unit_roundoff: float) -> Weights:
+    """Weights from the `slope` of every bundle along a probe, and its `spread` at the point.
+
+    Where all outputs would be masked none is: the probes say why nothing can be judged.
+    """
+    why = _reasons(slope, spread)
+    clear = np.array([reason is None for reason in why])
+    masked: Counter[Reason] = Counter()
+    for reason, size in zip(why[~clear], bundles.sizes[~clear], strict=True):
+        masked[reason] += int(size)
+    masked[Reason.DOMAIN] += int((bundles.cotangent == 0).sum())
+    if not clear.any():
+        return Weights(np.ones(clear.shape), np.zeros(clear.shape), Counter())
+    smooth = clear & ~slope.kink if (clear & ~slope.kink).any() else clear
+    weights = _reciprocals(slope.bar, clear, WEIGHT_RANGE.get(unit_roundoff, NARROWEST_RANGE))
+    return Weights(weights * smooth, weights * (clear & ~smooth), +masked)
+
+
+def masked_outputs(masked: Counter[Reason], count: int) -> Finding | None:
+    """What has to be said of outputs that were left out: AGREES as long as enough were judged."""
+    share = sum(masked.values()) / count
+    if not share:
+        return None
+    listed = ", ".join(f"{number} {_NAMES[reason]}" for reason, number in masked.most_common())
+    verdict = Verdict.AGREES if share <= 1 - JUDGED_SHARE else Verdict.UNDECIDED
+    detail = f"{sum(masked.values())} of {count} outputs: {listed}"
+    return Finding("outputs", ("fun",), None, verdict, Reason.MASKED, detail)
+
+
+_NAMES = {
+    Reason.DOMAIN: "not finite at the point or near it",
+    Reason.JUMP: "jump",
+    Reason.STAIRS: "are staircases",
+    Reason.NON_DETERMINISTIC: "are random",
+    Reason.RESOLUTION: "are noise",
+}
+
+
+def _reasons(slope: Slope, spread: HostArray) -> HostArray:
+    """Why each bundle cannot be judged: a Reason, or None. Shape (bundles,)."""
+    ladder = slope.ladder
+    reach = np.fmax(np.abs(ladder.plus - ladder.centre), np.abs(ladder.minus - ladder.centre))
+    secant = np.fmax(np.abs(slope.value), np.fmax.reduce(reach) / ladder.steps[0])
+    noise = ~(slope.bar <= UNRESOLVED * secant) & ~slope.constant & ~slope.kink
+    why = np.full(slope.value.shape, None, dtype=object)
+    why[noise] = Reason.RESOLUTION
+    why[noise & (spread > 0)] = Reason.NON_DETERMINISTIC
+    why[slope.stairs] = Reason.STAIRS
+    why[slope.broken] = Reason.JUMP
+    why[slope.outside] = Reason.DOMAIN
+    return why
+
+
+def _reciprocals(bar: HostArray, here: HostArray, widest: int) -> HostArray:
+    """Powers of two near 1/bar, 1 at their median; outputs that nothing moves weigh what the median does."""
+    known = here & (bar > 0)
+    exponents = np.zeros(bar.shape, dtype=int)
+    exponents[known] = -np.frexp(bar[known])[1]
+    middle = int(np.median(exponents[known])) if known.any() else 0
+    exponents[~known] = middle
+    return np.ldexp(1.0, np.clip(exponents - middle, -widest, widest))

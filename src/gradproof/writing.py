@@ -1,0 +1,97 @@
+"""From what one check found to its Report."""
+
+__all__ = ["Evidence"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradproof.judging import Judgement, Referee, judge_source, odd_one_out, worst_of
+from gradproof.numeric.sampling import Sampler
+from gradproof.options import Options
+from gradproof.report import Gradients, Report, SourceResult
+from gradproof.sources import Hearing
+from gradproof.sources.testimony import Testimony
+from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a Report is written from."""
+
+    options: Options
+    judged: str | None
+    """Name of the source that states the claim; None if every source is judged."""
+    findings: Sequence[Finding]
+    sampler: Sampler
+    hearing: Hearing
+    referee: Referee
+
+    def report(self) -> Report:
+        """The Report."""
+        point = self.sampler.point
+        judgements = {name: self._judgement(name) for name in self.options.sources}
+        overall = self._overall(judgements)
+        return Report(
+            verdict=overall.verdict,
+            reason=overall.reason,
+            detail=overall.detail,
+            claim=self.judged,
+            sources={name: self._result(name, judgement) for name, judgement in judgements.items()},
+            odd_one_out=odd_one_out({name: judgement.verdict for name, judgement in judgements.items()}),
+            findings=tuple(self.findings),
+            gradients=Gradients({name: self._tree(heard.gradient) for name, heard in self._heard.items()}),
+            certificate=self._certificate(),
+            leaves={
+                path: (shape, dtype)
+                for path, shape, dtype in zip(point.paths, point.shapes, point.dtypes, strict=True)
+            },
+            resolution=self.options.resolution,
+            seed=self.options.seed,
+            probes=self.referee.probed if self._numeric_judged else (),
+        )
+
+    @property
+    def _heard(self) -> Mapping[str, Testimony]:
+        return self.hearing.testimonies
+
+    @property
+    def _numeric_judged(self) -> bool:
+        return "numeric" in self.options.sources and bool(self._heard)
+
+    def _certificate(self) -> Certificate | None:
+        claimed = self._heard.get(self.judged or "")
+        if not (claimed and self._numeric_judged):
+            return None
+        return self.referee.certificate(claimed.gradient, self.options.confidence)
+
+    def _overall(self, judgements: Mapping[str, Judgement]) -> Judgement:
+        """The claim's verdict, or that of all that differentiate; a function that breaks a contract speaks first."""
+        fun = [
+            Judgement(f.verdict, f.reason, f.detail)
+            for f in self.findings
+            if f.sources == ("fun",) and f.reason is not Reason.NON_DETERMINISTIC
+        ]
+        judged = [self.judged] if self.judged else [name for name in judgements if name in self._heard]
+        return worst_of([*fun, *(judgements[name] for name in judged)])
+
+    def _judgement(self, name: str) -> Judgement:
+        if name in self.hearing.unsupported:
+            return Judgement(Verdict.UNSUPPORTED, *self.hearing.unsupported[name])
+        judgement = judge_source(name, self.findings)
+        if name != "numeric":
+            return judgement
+        could_judge = any(
+            "numeric" in f.sources and f.verdict is not Verdict.UNDECIDED for f in self.findings
+        )
+        return Judgement(Verdict.AGREES) if could_judge else judgement
+
+    def _result(self, name: str, judgement: Judgement) -> SourceResult:
+        source: Any = self.sampler if name == "numeric" else self.hearing.asked.get(name)
+        if source is None:
+            return SourceResult(name, *judgement)
+        dtype = "float64" if source.placement.double else source.placement.point.dtypes[0]
+        return SourceResult(name, *judgement, dtype=dtype, calls=source.calls, seconds=source.seconds)
+
+    def _tree(self, gradient: list[Estimate]) -> Any:
+        return self.sampler.point.structure.unflatten([leaf.value for leaf in gradient])
