@@ -27,6 +27,10 @@ class TorchBackend:
         host = np.array(x, copy=True, order="C")
         return torch.from_numpy(host).to(dtype=getattr(torch, dtype), device=device)
 
+    def take(self, x: Any, /, *, dtype: str, device: Any = None) -> Any:
+        """`x`, whose memory is torch's from now on."""
+        return torch.from_numpy(x).to(dtype=getattr(torch, dtype), device=device)
+
     def to_numpy(self, x: Any, /) -> Any:
         """Copy of `x`, detached; bfloat16 comes as float32."""
         host = x.detach().cpu().resolve_conj().resolve_neg()

@@ -51,7 +51,7 @@ def test_outputs_without_a_derivative_are_masked_and_the_others_judged(kind):
     fun, bad = spoilt(kind)
     report = judged(fun, lambda u, x: pull(u, x, ~bad))
     assert (report.verdict, report.reason) == (Verdict.AGREES, Reason.MASKED)
-    assert outputs_finding(report).detail.startswith("4 of 40 outputs: ")
+    assert outputs_finding(report).detail.startswith("4 of 40 outputs left out: ")
 
 
 @pytest.mark.parametrize("kind", ["nan", "infinite", "jump", "edge", "random"])

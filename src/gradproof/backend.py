@@ -32,6 +32,9 @@ class Backend(Protocol):
     """A framework: a few facts, copies in and out, and two products. Everything else is derived in the core.
 
     `fun` takes arrays as positional arguments and returns one array of the framework.
+
+    A backend may also have `take(x, *, dtype, device=None)`: like `from_numpy`, but free to keep the memory of `x`,
+    which nobody else will touch. It saves a copy of the parameters at every evaluation.
     """
 
     @property
@@ -152,6 +155,10 @@ class StandardBackend:
     def from_numpy(self, x: HostArray, /, *, dtype: str, device: Any = None) -> Array:
         """Copy of `x` in this namespace."""
         return self.xp.asarray(np.asarray(x), dtype=resolve_dtype(self.xp, dtype), device=device, copy=True)
+
+    def take(self, x: HostArray, /, *, dtype: str, device: Any = None) -> Array:
+        """`x` in this namespace, in the same memory where that can be."""
+        return self.xp.asarray(x, dtype=resolve_dtype(self.xp, dtype), device=device)
 
     def to_numpy(self, x: Array, /) -> HostArray:
         """Copy of `x` on the host, through DLPack where `x` is no numpy-like object."""

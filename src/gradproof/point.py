@@ -137,9 +137,14 @@ class Placement:
         """Fresh arrays of the backend that hold `leaves`."""
         devices = self.point.devices if self.backend is self.point.home else [None] * len(self.dtypes)
         return [
-            self.backend.from_numpy(leaf, dtype=dtype, device=device)
+            self._made(leaf)(leaf, dtype=dtype, device=device)
             for leaf, dtype, device in zip(leaves, self.dtypes, devices, strict=True)
         ]
+
+    def _made(self, leaf: HostArray) -> Callable[..., Array]:
+        """How an array is made of `leaf`: one of the point's own is copied, one made for this call may be taken over."""
+        kept = any(leaf is own for own in self.point.leaves)
+        return self.backend.from_numpy if kept else getattr(self.backend, "take", self.backend.from_numpy)
 
     @cached_property
     def args(self) -> tuple[Any, ...]:

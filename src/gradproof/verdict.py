@@ -53,6 +53,7 @@ class Reason(Enum):
     )
     # AGREES, with a word to it
     SUBGRADIENT = "the function has a kink here, and the claim lies between its one-sided slopes"
+    UNSEEN = "entries this small cannot be seen in the function's values"
     MASKED = "outputs that cannot be judged at this point were left out"
     # UNDECIDED
     RESOLUTION = "the bar is wider than the resolution asked for; evaluate in float64, or ask for less"

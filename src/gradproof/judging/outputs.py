@@ -134,7 +134,7 @@ def masked_outputs(masked: Counter[Reason], count: int) -> Finding | None:
         return None
     listed = ", ".join(f"{number} {_NAMES[reason]}" for reason, number in masked.most_common())
     verdict = Verdict.AGREES if share <= 1 - JUDGED_SHARE else Verdict.UNDECIDED
-    detail = f"{sum(masked.values())} of {count} outputs: {listed}"
+    detail = f"{sum(masked.values())} of {count} outputs left out: {listed}"
     return Finding("outputs", ("fun",), None, verdict, Reason.MASKED, detail)
 
 

@@ -15,6 +15,7 @@ from statistics import NormalDist
 import numpy as np
 
 from gradproof.arrays import HostArray
+from gradproof.judging.bands import MOST_BANDS, invisible
 from gradproof.judging.compare import along, compare_slope
 from gradproof.judging.outputs import Outputs
 from gradproof.judging.probed import SHIFTED_STEP, Probed
@@ -29,6 +30,9 @@ from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 GAUSSIAN_PROBES = 2
 """Joint probes behind the certificate. With 2 the bound is 25 × the largest gap + bar at 99.9 %, with 3 8 ×, with 10
 1.5 ×; bars near 1e-13 of the scale leave room for the cheapest."""
+
+WORTHWHILE = 4.0
+"""Factor by which a band's bar has to be narrower for yet smaller entries to be tried."""
 
 MOST_PARTS = 64
 """Parts into which a leaf is cut to tell entries that kink from those that do not: enough for two of 10⁷."""
@@ -96,9 +100,40 @@ class Referee:
             or self._from_leaf(name, gradient, i)
             for i in range(len(gradient))
         ]
-        if settled or any(f.verdict is not Verdict.AGREES for f in findings):
+        if any(f.verdict is not Verdict.AGREES for f in findings):
             return findings
-        return findings + self._only_jointly(name, gradient, joint)
+        return findings + (
+            self._tiny_entries(name, gradient, joint[0].bar)
+            if settled
+            else self._only_jointly(name, gradient, joint)
+        )
+
+    def _tiny_entries(self, name: str, gradient: Sequence[Estimate], bar: float) -> list[Finding]:
+        """Entries that drown in the bar of the probe over all get probes of their own, over ever smaller ones.
+
+        Their probes may refute; what even they cannot see is said.
+        """
+        findings: list[Finding] = []
+        probe = self.joint[0].probe
+        band = invisible(gradient, probe, bar)
+        for _ in range(MOST_BANDS):
+            if not band.entries:
+                return findings
+            probed = self._probed(self._draw(sign_probe).only(band.masks))
+            finding = self._finding(name, gradient, probed)
+            if finding.verdict is Verdict.DISAGREES:
+                return [finding]
+            if probed.doubt or probed.kink or not finding.bar < bar / WORTHWHILE:
+                break
+            findings, bar = [finding] if finding.verdict is Verdict.AGREES else findings, finding.bar
+            band = invisible(gradient, probed.probe, bar)
+        return [*findings, self._unseen(name, band.entries)]
+
+    def _unseen(self, name: str, count: int) -> Finding:
+        detail = (
+            f"{count} of {self.sampler.point.size} entries are too small to show in the function's values"
+        )
+        return Finding("entries", (name, "numeric"), None, Verdict.AGREES, Reason.UNSEEN, detail)
 
     def _only_jointly(self, name: str, gradient: Sequence[Estimate], joint: list[Finding]) -> list[Finding]:
         """What refutes the gradient over all leaves although every leaf alone agrees."""

@@ -173,6 +173,8 @@ def _ending(report: "Report") -> Iterator[Text]:
     hidden = len(report.leaves) - MOST_LEAVES
     if hidden > 0:
         yield Text(f"{hidden} more leaves, none worse than those shown")
+    if report.verdict is Verdict.AGREES:
+        yield from (Text(f.detail) for f in report.findings if f.reason in (Reason.UNSEEN, Reason.MASKED))
     certificate = report.certificate
     if certificate and report.verdict is Verdict.AGREES and certificate.relative < 1:
         yield Text(
