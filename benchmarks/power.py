@@ -1,327 +1,243 @@
-"""Faults found and false alarms on PyTorch's own operator database.
+"""Faults found and false alarms on PyTorch's own operator database, beside other gradient checkers.
 
-Every differentiable operator that runs on the CPU, with PyTorch's own gradient as the claim: right claims must not be
-refused, corrupted ones must be. The probes of one sample are shared by all claims, as `check` shares them among sources.
+    python benchmarks/power.py                  # all precisions, hours: writes the JSON and the Markdown page
+    python benchmarks/power.py --dtype float64  # one precision: its part of both is renewed
+    python benchmarks/power.py --quick          # a tenth of the operators, one sample each: prints, writes nothing
 
-    python benchmarks/power.py --dtype float64 --samples 3 --seed 20261122
+PyTorch's gradient is the claim: as it is it must not be refused, with a mistake made in it it must be. The slopes of one
+sample are shared by all claims, as `check` shares them among sources.
 """
+
+import os
+
+# One thread for everything, before NumPy loads its BLAS.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 import argparse
 import json
+import platform
 import signal
 import sys
+import time
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.testing._internal.common_methods_invocations import op_db
 
-from gradproof.backend import load
-from gradproof.judging.attribute import Judgement, worst_of
-from gradproof.judging.referee import Referee
-from gradproof.numeric.sampling import sampler_for
-from gradproof.point import Placement, take_point
-from gradproof.sources.contracts import ContractBroken
-from gradproof.sources.exact import Autodiff
-from gradproof.sources.testimony import testify
-from gradproof.verdict import Estimate, Verdict
+from corruptions import Mistake, mistakes, none_made
+from judging import Ruling, verdicts
+from known import evidence, really_wrong
+from operators import PRECISIONS, Case, LeftOut, cases
+from page import OURS, SHARED, Result, opening, section
+from peers import LARGEST, PEERS, accepts
+from tally import AGREES, DISAGREES, ERROR
 
-SECONDS_PER_SAMPLE = 60
-LARGEST = 4000
-"""Parameters and outputs of a sample beyond which it is left out: the point is operators, not size."""
+ROOT = Path(__file__).parents[1]
+JSON, PAGE = ROOT / "benchmarks/results/power.json", ROOT / "docs/benchmarks/power.md"
+SECONDS = 60
+"""For one checker on one sample with all its mistakes; what takes longer counts as an error."""
 
 
-@dataclass
-class Case:
-    """One operator at one sample."""
-
-    name: str
-    params: list[torch.Tensor]
-    fun: Any
+class TookTooLong(BaseException):
+    """Not an Exception: the checkers catch those, as points where the function is not defined."""
 
 
-def cases(dtype: torch.dtype, samples: int, seed: int, only: str) -> Iterator[Case]:
-    """All operators with up to `samples` of their samples, drawn with `seed`."""
-    for op in op_db:
-        name = f"{op.name}{'.' + op.variant_test_name if op.variant_test_name else ''}"
-        if only not in name or not op.supports_autograd or dtype not in op.supported_backward_dtypes("cpu"):
-            continue
-        torch.manual_seed(seed)
-        rng = np.random.default_rng([seed, *name.encode()])
-        try:
-            drawn = list(op.sample_inputs("cpu", dtype, requires_grad=True))
-        except Exception as error:
-            print(f"# {name}: no samples ({type(error).__name__})", file=sys.stderr)
-            continue
-        for i in sorted(rng.permutation(len(drawn))[:samples]):
-            if case := as_case(f"{name}[{i}]", op, drawn[i], seed):
-                yield case
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Interrupts what outlasts `seconds`. An alarm is the only way to end a call of a library that hangs."""
 
+    def ring(*_: Any) -> None:
+        raise TookTooLong
 
-def as_case(name: str, op: Any, sample: Any, seed: int) -> Case | None:
-    """The sample as a function of its differentiable inputs; None if it has none, or no real differentiable output."""
-    spec = torch.utils._pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
-    leaves, tree = spec
-    at = [
-        i
-        for i, x in enumerate(leaves)
-        if isinstance(x, torch.Tensor) and x.requires_grad and x.layout == torch.strided
-    ]
-    constants = [
-        x.detach().clone() if isinstance(x, torch.Tensor) and x.layout == torch.strided else x for x in leaves
-    ]
-    params = [leaves[i].detach().clone() for i in at]
-    sizes = [p.numel() for p in params]
-    if not params or 0 in sizes or sum(sizes) > LARGEST or any(p.is_complex() for p in params):
-        return None
-
-    def fun(tensors: list[torch.Tensor]) -> torch.Tensor:
-        torch.manual_seed(seed)
-        filled = [
-            x.clone() if isinstance(x, torch.Tensor) and x.layout == torch.strided else x for x in constants
-        ]
-        for i, tensor in zip(at, tensors, strict=True):
-            filled[i] = tensor
-        filled = [
-            x.to(tensors[0].dtype) if isinstance(x, torch.Tensor) and x.dtype == params[0].dtype else x
-            for x in filled
-        ]
-        first, args, kwargs = torch.utils._pytree.tree_unflatten(filled, tree)
-        out = op.gradcheck_wrapper(op.get_op(), first, *args, **kwargs)
-        if sample.output_process_fn_grad is not None:
-            out = sample.output_process_fn_grad(out)
-        outputs = [out] if isinstance(out, torch.Tensor) else list(torch.utils._pytree.tree_leaves(out))
-        real = (
-            [outputs[k].reshape(-1) for k in wanted(outputs)]
-            if kept is None
-            else [outputs[k].reshape(-1) for k in kept]
-        )
-        return torch.cat(real) if len(real) != 1 or real[0].numel() != 1 else real[0].reshape(())
-
-    kept: list[int] | None = None
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
     try:
-        traced = [p.clone().requires_grad_(True) for p in params]
-        value = fun(traced)
-        kept = last_kept[0]
-    except Exception:
-        return None
-    if value.numel() == 0 or value.numel() > LARGEST or not value.requires_grad:
-        return None
-    return Case(name, params, fun)
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
-last_kept: list[list[int]] = [[]]
+def measure(precision: str, options: argparse.Namespace) -> Result:
+    """All cases of one precision."""
+    result = Result(precision, options.samples, options.seed)
+    start, peered = time.perf_counter(), set[str]()
+    drawn = cases(precision, options.samples, options.seed, only=options.only, every=options.every)
+    for count, case in enumerate(drawn, 1):
+        if count % 50 == 0:
+            _say(f"{count} samples, {time.perf_counter() - start:.0f} s: {dict(result.tallies[OURS].right)}")
+        if isinstance(case, LeftOut):
+            result.left_out[case.reason] += 1
+            continue
+        small = max(case.size, case.outputs) <= LARGEST and precision != "lifted"
+        beside_peers = options.peers and small and case.operator not in peered
+        peered |= {case.operator} if beside_peers else set()
+        judge(case, result, options, beside_peers=beside_peers)
+    result.seconds = time.perf_counter() - start
+    return result
 
 
-def wanted(outputs: list[Any]) -> list[int]:
-    """Which outputs are real, floating and differentiable."""
-    last_kept[0] = [
-        k for k, o in enumerate(outputs)
-        if isinstance(o, torch.Tensor) and o.is_floating_point() and o.requires_grad and o.numel()
-    ]  # fmt: skip
-    return last_kept[0]
+def judge(case: Case, result: Result, options: argparse.Namespace, *, beside_peers: bool) -> None:
+    """One case before all checkers: the right claim, and if it is accepted every mistaken one."""
+    rng = np.random.default_rng([options.seed, *case.name.encode()])
+    gradient = case.pull(case.params, case.cotangent(rng))
+    made = [] if options.right_only else list(mistakes(gradient, case.leaves, rng))
+    wrong = really_wrong(case)
+    if wrong:
+        result.discrepancies[case.name] = str(wrong)
+    ours = [OURS, SHARED] if beside_peers else [OURS]
+    with _allowed(ours, case, result):
+        _by_us(case, made, result, ours, rng)
+    for peer in PEERS if beside_peers else ():
+        with _allowed([peer], case, result):
+            _by_peer(peer, case, made, result)
 
 
-# Corrupted claims
+@contextmanager
+def _allowed(checkers: Sequence[str], case: Case, result: Result) -> Iterator[None]:
+    """Times what is inside, ends it when it takes too long, and notes an error of these checkers if it raises."""
+    start = time.perf_counter()
+    try:
+        with at_most(SECONDS):
+            yield
+    except (Exception, TookTooLong) as error:
+        _note_error(case, checkers, error, result)
+    for checker in checkers:
+        result.tallies[checker].seconds += time.perf_counter() - start
 
 
-def corruptions(gradient: list[Estimate], rng: np.random.Generator) -> Iterator[tuple[str, list[Estimate]]]:
-    """The claim with one mistake each; entries are drawn among the non-zero ones."""
-    flat = np.concatenate([leaf.value.ravel() for leaf in gradient])
-    nonzero = np.flatnonzero(flat)
-    if not len(nonzero):
+def _by_us(
+    case: Case, made: Sequence[Mistake], result: Result, names: Sequence[str], rng: np.random.Generator
+) -> None:
+    """gradproof on one case."""
+    rulings = verdicts(case, made, rng)
+    _, right = next(rulings)
+    for name in names:
+        _claims(name, case, result)[right.verdict.name] += 1
+    result.costs.evaluations["probe"] += right.per_probe
+    if right.verdict.name != AGREES:
+        _note_ruling(case, right, result)
         return
-    i = int(rng.choice(nonzero))
-
-    def entry(value: float) -> list[Estimate]:
-        new = flat.copy()
-        new[i] = value
-        return rebuilt(gradient, new)
-
-    yield "drop", entry(0.0)
-    yield "flip", entry(-flat[i])
-    others = nonzero[flat[nonzero] != flat[i]]
-    if len(others):
-        j = int(rng.choice(others))
-        swapped = flat.copy()
-        swapped[[i, j]] = swapped[[j, i]]
-        yield "swap", rebuilt(gradient, swapped)
-    for size in (1e-1, 1e-2, 1e-3, 1e-4):
-        yield f"one {size:.0e}", entry(flat[i] * (1 + size))
-    for size in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11):
-        yield f"all {size:.0e}", rebuilt(gradient, flat * (1 + size))
+    result.costs.evaluations["agreed"].append(right.evaluations)
+    judged = {mistake.name: ruling for mistake, ruling in rulings if mistake}
+    for mistake, ruling in judged.items():
+        for name in names:
+            result.tallies[name].found[mistake][ruling.verdict.name] += 1
+        result.costs.add_excess(ruling.excess, ruling.verdict.name)
+    first = next(iter(judged.values()), right)
+    if first.verdict.name == DISAGREES:  # it cost what it would have as the only claim
+        result.costs.evaluations["refused"].append(first.evaluations)
+    result.missed += _missed(case, judged)
 
 
-def rebuilt(gradient: list[Estimate], flat: np.ndarray) -> list[Estimate]:
-    """`flat` cut into the leaves of `gradient`, with their bars."""
-    parts = np.split(flat, np.cumsum([leaf.value.size for leaf in gradient])[:-1])
-    return [Estimate(p.reshape(leaf.shape), leaf.bar) for p, leaf in zip(parts, gradient, strict=True)]
+def _missed(case: Case, judged: dict[str, Ruling]) -> Iterator[str]:
+    """Of every kind the largest mistake that was not refused."""
+    kinds = set[str]()
+    for mistake, ruling in judged.items():
+        kind = mistake.partition(" ")[0]
+        if ruling.verdict.name != DISAGREES and kind not in kinds:
+            kinds.add(kind)
+            what = f"{ruling.verdict.name} {ruling.reason}".strip()
+            yield f"{case.name}: {mistake}: {what}, gap {ruling.excess:.2g} × bar"
 
 
-# One sample
+def _by_peer(peer: str, case: Case, made: Sequence[Mistake], result: Result) -> None:
+    """A peer on one case; of a kind of mistake in falling sizes it is not asked again after a miss."""
+    tally = result.tallies[peer]
+    accepted = accepts(peer, case, none_made)
+    _claims(peer, case, result)[AGREES if accepted else DISAGREES] += 1
+    missed = set[str]()
+    for mistake in made if accepted else ():
+        passes = mistake.kind in missed or accepts(peer, case, mistake.made_in)
+        tally.found[mistake.name][AGREES if passes else DISAGREES] += 1
+        if passes and mistake.size is not None:
+            missed.add(mistake.kind)
 
 
-@dataclass
-class Tally:
-    """What became of all samples."""
-
-    verdicts: Counter = field(default_factory=Counter)
-    reasons: Counter = field(default_factory=Counter)
-    evaluations: list[float] = field(default_factory=list)
-    check_evaluations: list[int] = field(default_factory=list)
-    found: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
-    by_excess: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
-    listed: list[str] = field(default_factory=list)
-
-    def list(self, line: str) -> None:
-        """Keep a sample worth looking at, and show it at once."""
-        self.listed.append(line)
-        print(f"# {line}", file=sys.stderr, flush=True)
+def _claims(checker: str, case: Case, result: Result) -> Counter[str]:
+    tally = result.tallies[checker]
+    return tally.wrong if case.name in result.discrepancies else tally.right
 
 
-def verdict_of(referee: Referee, gradient: list[Estimate]) -> Judgement:
-    """Verdict of the numeric source on a gradient."""
-    return worst_of([Judgement(f.verdict, f.reason, f.detail) for f in referee.judge("torch", gradient)])
+def _note_ruling(case: Case, ruling: Ruling, result: Result) -> None:
+    """Keep a right claim that did not agree, with what central differences say if it was refused."""
+    line = f"{case.name}: {ruling.verdict.name} {ruling.reason} {ruling.figures}"
+    result.reasons[f"{ruling.verdict.name} {ruling.reason}"] += 1
+    if ruling.verdict.name == DISAGREES and case.name not in result.discrepancies:
+        line += f"; {evidence(case)}"
+    result.listed.append(line)
+    _say(line)
 
 
-def judge(case: Case, tally: Tally, rng: np.random.Generator, *, double: bool, corrupt: bool = True) -> None:
-    """The right claim, then every corrupted one, if the right one agreed."""
-    backend = load("torch")
-    point = take_point(case.params, ())
-    fun = case.fun
-    sampler = sampler_for(fun, point, backend)
-    if not np.isfinite(sampler.value).all():
-        tally.verdicts["left out: f not finite"] += 1
-        return
-    shape = sampler.output_shape
-    cotangent = (
-        np.asarray(1.0)
-        if shape == ()
-        else (2.0 * rng.integers(0, 2, shape) - 1) * (1.25 + rng.integers(0, 4, shape) / 4)
+def _note_error(case: Case, checkers: Sequence[str], error: BaseException, result: Result) -> None:
+    for checker in checkers:
+        _claims(checker, case, result)[ERROR] += 1
+    line = (
+        f"{case.name}: {checkers[0]}: {type(error).__name__} {next(iter(str(error).splitlines()), '')[:90]}"
     )
-    source = Autodiff("torch", fun, Placement(point, backend, double=double))
-    try:
-        testimony = testify(source, cotangent, rng, 1e-3, twice=True)
-    except ContractBroken as broken:
-        tally.verdicts["DISAGREES"] += 1
-        tally.list(f"{case.name}: {broken}")
-        return
-    referee = Referee(sampler, None if shape == () else cotangent, rng, 1e-3)
-    clean = verdict_of(referee, testimony.gradient)
-    tally.verdicts[clean.verdict.name] += 1
-    tally.evaluations += [probed.line.evaluations for probed in referee.joint]
-    if clean.verdict is not Verdict.AGREES:
-        worst = max((f for f in referee.judge("torch", testimony.gradient)), key=lambda f: f.excess)
-        tally.reasons[clean.reason.name if clean.reason else ""] += 1
-        tally.list(
-            f"{case.name}: {clean.verdict.name} {clean.reason.name if clean.reason else ''} gap/scale {worst.gap / (worst.scale or 1):.1e} bar/scale {worst.resolution:.1e}"
-        )
-        return
-    tally.check_evaluations.append(sampler.calls)
-    for name, claim in corruptions(testimony.gradient, rng) if corrupt else ():
-        verdict = verdict_of(referee, claim).verdict
-        tally.found[name][verdict.name] += 1
-        looked = [referee._look("torch", claim, probed) for probed in referee.joint]
-        excess = max(f.excess for f in looked)
-        band = (
-            "> 16"
-            if excess > 16
-            else "1.2 .. 16"
-            if excess > 1.2
-            else "0.8 .. 1.2"
-            if excess > 0.8
-            else "< 0.8"
-        )
-        tally.by_excess[band][verdict.name] += 1
+    if OURS in checkers:
+        result.listed.append(line)
+    _say(line)
 
 
-class TookTooLong(Exception):
-    """A sample that outlasted its time."""
+def _say(line: str) -> None:
+    print(f"# {line}", file=sys.stderr, flush=True)
 
 
-def _alarm(*_: Any) -> None:
-    raise TookTooLong
+def write(results: Sequence[Result]) -> None:
+    """Renew these precisions in the record, and the page from all that it holds."""
+    record = json.loads(JSON.read_text()) if JSON.exists() else {"precisions": {}}
+    record["environment"] = _environment()
+    for result in results:
+        record["precisions"][result.precision] = result.as_json() | {"section": section(result)}
+    held = [record["precisions"][name]["section"] for name in PRECISIONS if name in record["precisions"]]
+    page = "\n".join([opening(_environment()), *held])
+    for path, text in ((JSON, json.dumps(record, indent=1) + "\n"), (PAGE, page)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
-def run(options: argparse.Namespace) -> Tally:
-    """All cases."""
-    dtype = getattr(torch, options.dtype)
-    tally = Tally()
-    signal.signal(signal.SIGALRM, _alarm)
-    for count, case in enumerate(cases(dtype, options.samples, options.seed, options.only)):
-        rng = np.random.default_rng([options.seed, count])
-        signal.alarm(SECONDS_PER_SAMPLE)
-        try:
-            judge(case, tally, rng, double=options.dtype == "float64", corrupt=not options.right_only)
-        except TookTooLong:
-            tally.verdicts["left out: too slow"] += 1
-        except Exception as error:
-            tally.verdicts["left out: raised"] += 1
-            tally.list(f"{case.name}: raised {type(error).__name__}: {str(error)[:80]}")
-        finally:
-            signal.alarm(0)
-        if count % 50 == 49:
-            print(f"# {count + 1}: {dict(tally.verdicts)}", file=sys.stderr, flush=True)
-    return tally
+def _environment() -> str:
+    names = ("numpy", "torch", "jax", "scipy", "autograd")
+    packages = ", ".join(f"{name} {version(name)}" for name in names)
+    return f"Python {platform.python_version()}, {packages}, {platform.machine()}"
 
 
-def printed(tally: Tally) -> str:
-    """The figures as text."""
-    lines = [f"verdicts {dict(tally.verdicts)}  reasons {dict(tally.reasons)}"]
-    evals = np.array(tally.evaluations)
-    if len(evals):
-        lines.append(
-            f"evaluations per probe: mean {evals.mean():.1f}, median {np.median(evals):.0f}, 95 % {np.quantile(evals, 0.95):.0f}, max {evals.max():.0f}"
-        )
-    if tally.check_evaluations:
-        lines.append(
-            f"evaluations per agreed check: median {np.median(tally.check_evaluations):.0f}, max {max(tally.check_evaluations)}"
-        )
-    for name, counts in tally.found.items():
-        total = sum(counts.values())
-        lines.append(
-            f"{name:10s} found {counts['DISAGREES'] / total:7.2%}  undecided {counts['UNDECIDED'] / total:6.2%}  of {total}"
-        )
-    for band, counts in sorted(tally.by_excess.items()):
-        total = sum(counts.values())
-        lines.append(
-            f"gap {band:10s} of the bar: refused {counts['DISAGREES'] / total:7.2%}, undecided {counts['UNDECIDED'] / total:7.2%} of {total}"
-        )
-    return "\n".join(lines + tally.listed)
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dtype", choices=["all", *PRECISIONS], default="all")
+    parser.add_argument("--samples", type=int, default=4, help="per operator")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="operators whose name contains this; nothing written")
+    parser.add_argument("--right-only", action="store_true", help="no mistakes; nothing written")
+    parser.add_argument("--quick", action="store_true", help="a tenth of it; nothing written")
+    parser.add_argument(
+        "--no-peers", action="store_false", dest="peers", help="gradproof alone; nothing written"
+    )
+    options = parser.parse_args()
+    options.every = 10 if options.quick else 1
+    options.samples = 1 if options.quick else options.samples
+    return options
 
 
 def main() -> None:
-    """Run, print, write."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--dtype", default="float64")
-    parser.add_argument("--samples", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--right-only", action="store_true", help="skip the corrupted claims")
-    parser.add_argument("--out")
-    options = parser.parse_args()
+    """Run, print the page, and keep the results of a complete run."""
+    options = _options()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    tally = run(options)
-    print(printed(tally))
-    if options.out:
-        Path(options.out).write_text(
-            json.dumps(
-                {
-                    "options": vars(options),
-                    "verdicts": tally.verdicts,
-                    "found": tally.found,
-                    "by_excess": tally.by_excess,
-                    "listed": tally.listed,
-                },
-                indent=1,
-            )
-        )
+    chosen = PRECISIONS if options.dtype == "all" else [options.dtype]
+    results = [measure(precision, options) for precision in chosen]
+    print(opening(_environment()))
+    for result in results:
+        print(section(result))
+    if options.peers and not (options.quick or options.only or options.right_only):
+        write(results)
 
 
 if __name__ == "__main__":

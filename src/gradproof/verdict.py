@@ -67,7 +67,7 @@ class Reason(Enum):
     )
     JUMP = "the function jumps at the point itself; there is no derivative"
     STAIRS = (
-        "the function is a staircase: flat on every step, rising over many; the claim holds on one scale only"
+        "the function is a staircase, of pieces with jumps between them: the claim can hold on one scale only"
     )
     NON_DETERMINISTIC = (
         "the function returned different values at one point; fix the seed inside, or switch dropout off"
@@ -76,6 +76,7 @@ class Reason(Enum):
     NAN_UNDER_MASK = (
         "the claim is not finite, maybe because of outputs that were left out: 0 × infinity; move the point"
     )
+    ROUGH = "the function's values are noisier than their last digits: rewrite what cancels, or evaluate in float64"
     VANISHING = "the derivative is zero to within what can be known here; check at a point where it is not"
     UNSTABLE = "two ladders of steps gave different slopes; the function is rougher than its values can show"
     DISPUTED = "sources differ by more than their rounding, but by less than the numeric source can referee"

@@ -65,7 +65,7 @@ def _judge_part(name: str, findings: Sequence[Finding]) -> Judgement:
     numeric = worst_of([_judgement(finding) for finding in by_numeric])
     if by_numeric and numeric.verdict is not Verdict.UNDECIDED:
         return numeric
-    if numeric.reason is Reason.STAIRS:
+    if numeric.reason in (Reason.STAIRS, Reason.ROUGH):
         return numeric  # what rounds inside the function rounds in every framework alike: they prove nothing together
     exact = [finding for finding in own if "numeric" not in finding.sources]
     against = [finding for finding in exact if finding.verdict is Verdict.DISAGREES]

@@ -27,7 +27,7 @@ JUDGED_SHARE = 0.5
 UNRESOLVED = 2.0**-7
 """Bar, as a share of the output's slope or of its secant over the whole probe, whichever is steeper,, above which a slope is noise."""
 
-WEIGHT_RANGE = {2.0**-53: 300, 2.0**-24: 30}
+WEIGHT_RANGE = {2.0**-53: 100, 2.0**-24: 16}
 """Powers of two by which a weight may differ from the median, by unit roundoff: a cotangent and its products with
 derivatives have to stay clear of overflow."""
 

@@ -7,14 +7,18 @@ from functools import cached_property
 
 import numpy as np
 
-from gradproof.numeric.climb import climb, piecewise
-from gradproof.numeric.ladder import FIRST_STEP, Slope, finest_step, sharpen
+from gradproof.judging.compare import Directional
+from gradproof.numeric.climb import climb
+from gradproof.numeric.ladder import FIRST_STEP, SAFETY, Slope, finest_step, sharpen
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
 from gradproof.verdict import Estimate, Reason
 
 SHIFTED_STEP = 13 / 16
 """First step of the ladder that has to confirm a refutation: no step of the first ladder is met again."""
+
+ROUGH = 2.0**10
+"""A bar wider than this multiple of what rounding of the values allows is more than the noise of a long sum."""
 
 SPLITS = 3
 """Random ways in which a probe is cut in two: f′(v) = f′(v′) + f′(v″) where f is differentiable."""
@@ -68,7 +72,7 @@ class Probed:
     @cached_property
     def second(self) -> Slope:
         """The slope from other steps."""
-        return climb(self.line, first_step=SHIFTED_STEP)
+        return climb(self.line, first_step=SHIFTED_STEP, thorough=False)
 
     @property
     def consistent(self) -> bool:
@@ -76,10 +80,27 @@ class Probed:
         gap = np.abs(self.second.value - self.slope.value)
         return bool(np.all(gap <= self.second.bar + self.slope.bar)) and not self.second.kink.any()
 
-    @cached_property
-    def piecewise(self) -> bool:
-        """Whether the slope was found on a finer scale, and holds on one piece of a function with jumps only."""
-        return self.slope.ladder.steps[0] < FIRST_STEP / 4 and piecewise(self.line, self.slope)
+    def on_its_piece(self, claim: Directional) -> bool:
+        """Whether the function is a staircase, and `claim` the slope of the piece on which the point lies."""
+        off = np.abs(claim.value - self.slope.piece)
+        return bool((self.slope.stairs & (off <= self.slope.piece_bar + claim.bar)).any())
+
+    @property
+    def grain(self) -> float:
+        """Height of the steps of which the function is made, as far as this probe saw any."""
+        return float(self.slope.riser.max())
+
+    def over(self, grain: float) -> Estimate:
+        """The slope, if the function is known to be made of steps of this height."""
+        least = SAFETY * 1.5 * grain / FIRST_STEP
+        return Estimate(self.slope.value, np.maximum(self.slope.bar, least))
+
+    def noise(self, numeric_is_to_blame: bool) -> Reason | None:
+        """What made the bar so wide, if it is the function's noise: randomness, or code that cancels."""
+        if np.any(self.line.spread > 0):
+            return Reason.NON_DETERMINISTIC
+        rough = bool(np.any(self.slope.bar > ROUGH * self.slope.floor))
+        return Reason.ROUGH if rough and numeric_is_to_blame else None
 
     def additive(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
         """Whether slopes along random parts of the probe add up to the slope along all of it. Asked once."""
@@ -93,6 +114,6 @@ class Probed:
         part, rest = self.probe.only(masks), self.probe.only([1 - mask for mask in masks])
         if not (part.count and rest.count):
             return True
-        one, other = climb(make_line(part)), climb(make_line(rest))
+        one, other = climb(make_line(part), thorough=False), climb(make_line(rest), thorough=False)
         gap = np.abs(one.value + other.value - self.slope.value)
         return bool(np.all(gap <= one.bar + other.bar + self.slope.bar)) and not (one.kink | other.kink).any()

@@ -105,7 +105,7 @@ class Referee:
         return findings + (
             self._tiny_entries(name, gradient, joint[0].bar)
             if settled
-            else self._only_jointly(name, gradient, joint)
+            else self._only_jointly(name, gradient, joint, sum(f.bar for f in findings))
         )
 
     def _tiny_entries(self, name: str, gradient: Sequence[Estimate], bar: float) -> list[Finding]:
@@ -135,11 +135,14 @@ class Referee:
         )
         return Finding("entries", (name, "numeric"), None, Verdict.AGREES, Reason.UNSEEN, detail)
 
-    def _only_jointly(self, name: str, gradient: Sequence[Estimate], joint: list[Finding]) -> list[Finding]:
-        """What refutes the gradient over all leaves although every leaf alone agrees."""
+    def _only_jointly(
+        self, name: str, gradient: Sequence[Estimate], joint: list[Finding], bar: float
+    ) -> list[Finding]:
+        """What refutes the gradient over all leaves although every leaf alone agrees, to a `bar` that they add up to."""
         suspects = [p for f, p in zip(joint, self.joint, strict=True) if f.verdict is Verdict.DISAGREES]
         confirmed = [self._finding(name, gradient, probed) for probed in suspects]
-        return [finding for finding in confirmed if finding.verdict is Verdict.DISAGREES][:1]
+        refuted = [finding for finding in confirmed if finding.verdict is Verdict.DISAGREES]
+        return (refuted or [finding for finding in confirmed if finding.gap > bar])[:1]
 
     def judge_entry(
         self, name: str, gradient: Sequence[Estimate], leaf: int, index: tuple[int, ...]
@@ -252,14 +255,15 @@ class Referee:
     def _look(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
         """The same, at first sight."""
         claim = along(gradient, probed.probe)
-        finding = compare_slope((name, "numeric"), probed.leaf, claim, probed.slope.estimate, self.resolution)
+        slope = probed.over(self._grain)
+        finding = compare_slope((name, "numeric"), probed.leaf, claim, slope, self.resolution)
         if probed.doubt:
             return replace(finding, verdict=Verdict.UNDECIDED, reason=probed.doubt)
         if claim.scale == 0 and probed.slope.constant.all():
             return replace(
                 finding, verdict=Verdict.AGREES, reason=None, detail="zero: nothing here moves the function"
             )
-        if probed.slope.stairs.any() and (claim.scale == 0 or finding.verdict is Verdict.UNDECIDED):
+        if probed.on_its_piece(claim) or (probed.slope.stairs.any() and finding.verdict is Verdict.UNDECIDED):
             return self._on_stairs(finding, claim.scale == 0)
         if probed.kink:
             between = finding.gap <= finding.bar + probed.half_jump
@@ -267,9 +271,16 @@ class Referee:
                 (Verdict.AGREES, Reason.SUBGRADIENT) if between else (Verdict.UNDECIDED, Reason.KINK)
             )
             return replace(finding, verdict=verdict, reason=reason, bar=finding.bar + probed.half_jump)
-        if finding.reason in (Reason.RESOLUTION, Reason.VANISHING) and np.any(probed.line.spread > 0):
-            return replace(finding, reason=Reason.NON_DETERMINISTIC)
+        if finding.reason in (Reason.RESOLUTION, Reason.VANISHING):
+            return replace(
+                finding, reason=probed.noise(finding.bar - claim.bar > claim.bar) or finding.reason
+            )
         return finding
+
+    @cached_property
+    def _grain(self) -> float:
+        """What one probe has seen of steps holds for all."""
+        return max(probed.grain for probed in self.joint)
 
     def _on_stairs(self, finding: Finding, zero: bool) -> Finding:
         """A staircase is flat at the point: zero is right there, unless its slope over many steps is plain to see."""
@@ -284,8 +295,6 @@ class Referee:
         """Why the gap that a probe shows may have another cause than the gradient, if so. In the order of their cost."""
         if finding.gap <= finding.bar + probed.hidden_kink:
             return Reason.KINK_NOT_EXCLUDED
-        if probed.piecewise:
-            return Reason.STAIRS
         if not probed.consistent:
             return Reason.UNSTABLE
         if not probed.additive(self.rng, self._line):

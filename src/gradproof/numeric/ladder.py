@@ -14,6 +14,7 @@ __all__ = [
     "Slope",
     "ascend",
     "one_side",
+    "read_again",
     "rounding",
 ]
 
@@ -96,6 +97,11 @@ class Slope:
     """Whether φ jumps at the point itself."""
     stairs: HostArray
     """Whether φ is a staircase: flat where it is finest, and moving over several steps."""
+    piece: HostArray
+    """Of a staircase: the slope of the piece on which the point lies."""
+    piece_bar: HostArray
+    riser: HostArray
+    """Of a staircase: the height of a step, 0 elsewhere."""
     one_sided: HostArray
     """Whether only one side lies in the domain, and the slope is that side's."""
     ladder: Ladder
@@ -174,9 +180,14 @@ def _ladder(
             return slope
 
 
-def _read(ladder: Ladder, line: Line) -> tuple[Slope, HostArray]:
+def read_again(slope: Slope, line: Line, noise: HostArray) -> Slope:
+    """`slope` from the same samples, whose noise is known to be no less than `noise` (m,)."""
+    return _read(slope.ladder, line, noise)[0]
+
+
+def _read(ladder: Ladder, line: Line, least_noise: HostArray | float = 0.0) -> tuple[Slope, HostArray]:
     """Slope from the samples, and the noise (m,) at the finest levels."""
-    odd, even, floor = ladder.odd, ladder.even, rounding(ladder, line)
+    odd, even, floor = ladder.odd, ladder.even, np.maximum(rounding(ladder, line), least_noise)
     noise = _apart(_noise([misfit(ODD, odd, floor[-1]), misfit(EVEN, even, floor[-1])], floor), ladder)
     value, bar = best_window(ODD, odd, ladder.steps, noise, SAFETY)
     half_jump, half_jump_bar = best_window(EVEN, even, ladder.steps, noise, JUMP_SAFETY)
@@ -185,10 +196,13 @@ def _read(ladder: Ladder, line: Line) -> tuple[Slope, HostArray]:
         bar=bar,
         jump=2 * half_jump,
         jump_bar=2 * half_jump_bar,
-        floor=SAFETY * 1.5 * floor[0] / ladder.steps[0],
+        floor=SAFETY * 1.5 * np.nanmin(_allowed(ladder, line), axis=0),
         constant=~(ladder.moving.any(axis=0)) & np.isfinite(odd[-1]),
         broken=_broken(ladder, floor),
         stairs=np.zeros(value.shape, dtype=bool),
+        piece=np.zeros(value.shape),
+        piece_bar=np.zeros(value.shape),
+        riser=np.zeros(value.shape),
         one_sided=np.zeros(value.shape, dtype=bool),
         ladder=ladder,
     )
@@ -234,6 +248,12 @@ def rounding(ladder: Ladder, line: Line) -> HostArray:
     largest = np.fmax(np.fmax(np.abs(ladder.plus), np.abs(ladder.minus)), np.abs(ladder.centre))
     from_finest = np.fmax.accumulate(largest[::-1], axis=0)[::-1]
     return np.fmax(line.unit_roundoff * from_finest, 1.5 * line.spread)
+
+
+def _allowed(ladder: Ladder, line: Line) -> HostArray:
+    """Error of the slope at every level from rounding alone, (levels, m)."""
+    allowed = rounding(ladder, line) / ladder.steps[:, None]
+    return np.where(np.isfinite(allowed), allowed, np.inf)
 
 
 def _broken(ladder: Ladder, floor: HostArray) -> HostArray:

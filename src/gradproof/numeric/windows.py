@@ -21,7 +21,7 @@ __all__ = [
     "ONE_SIDED",
     "Model",
     "best_window",
-    "interpolated",
+    "interpolation",
     "misfit",
     "residual_noise",
 ]
@@ -116,13 +116,11 @@ def residual_noise(model: Model, samples: HostArray, levels: int = 2) -> HostArr
     return np.fmin.reduce(missed)
 
 
-def interpolated(model: Model, samples: HostArray, step: float) -> HostArray:
-    """The fit through all `samples` (levels, m), at `step` in units of the coarsest one's; shape (m,)."""
-    levels = len(samples)
+def interpolation(model: Model, levels: int, step: float) -> HostArray:
+    """Weights (levels,) that take samples to the fit through all of them at `step`, in units of the coarsest one's."""
     nodes = 2.0 ** -np.arange(levels)
     powers = np.array(model.powers[:levels])
-    weights = np.linalg.solve((nodes[:, None] ** powers).T, step**powers)
-    return weights @ samples
+    return np.linalg.solve((nodes[:, None] ** powers).T, step**powers)
 
 
 def _windows(order: int, levels: int) -> tuple[HostArray, HostArray]:

@@ -122,7 +122,7 @@ def _others(
             yield source.ask_in_double(cotangent)
     for _ in range(MOVES):
         try:
-            yield source.ask(_one_ulp_away(source, rng), cotangent)
+            yield source.ask(_one_ulp_away(source, rng), _jiggled_cotangent(source, cotangent, rng))
         except ContractBroken:
             raise
         except Exception:  # one ulp away lies outside the domain: nothing is learned of rounding there
@@ -131,6 +131,15 @@ def _others(
 
 def _one_ulp_away(source: Source, rng: np.random.Generator) -> Jiggled:
     return Jiggled(source.placement.point.leaves, _ulp(source), int(rng.integers(2**63)))
+
+
+def _jiggled_cotangent(source: Source, cotangent: HostArray, rng: np.random.Generator) -> HostArray:
+    """Outputs weigh differently: what rounds among the heavy ones shows only if they move as well. 1.0 stays."""
+    return (
+        cotangent
+        if cotangent.ndim == 0
+        else next(iter(Jiggled([cotangent], _ulp(source), int(rng.integers(2**63)))))
+    )
 
 
 def _ulp(source: Source) -> float:

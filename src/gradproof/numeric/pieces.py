@@ -1,0 +1,184 @@
+"""What samples at the point look like, and are: flat pieces, staircases, jumps, domain edges, pieces between jumps.
+
+Code that rounds inside (a sum whose terms cancel, a table, lower precision) is smooth only between its own roundings.
+Close enough to the point its slope is that of one piece; what a derivative means is the slope over many of them.
+"""
+
+__all__ = ["explained", "judged_over_pieces"]
+
+import numpy as np
+
+from gradproof.arrays import HostArray
+from gradproof.numeric.ladder import FIRST_STEP, Ladder, Slope, one_side, read_again, rounding
+from gradproof.numeric.line import Line
+
+EDGE_BISECTIONS = 24
+"""After which the edge of a piece is known to 2⁻²⁴ of its distance."""
+
+NOTICED = 2.0**-12
+"""Share of the departure at twice the distance at which φ has left its tangent: beyond a kink it takes 2¹² times the
+last bisection to get there, beyond a jump nothing."""
+
+STEEP = 128.0
+"""Factor by which φ's departure from its tangent may grow from one distance to the next, twice as far, without a jump:
+twice what the sixth power does."""
+
+ISOLATED = 2.0**-7
+"""Distance from which on a jump is one of the function's own: the steps of bfloat16, the coarsest rounding, begin at
+half of that."""
+
+RESOLVED = 64.0
+"""One of several outputs that is flat near the point and has a slope of so many bars further away is taken for a
+staircase; with less of a slope it is flat, with steps at a distance. A single output is looked at more closely."""
+
+CONTINUOUS = 2.0**-8
+"""Share of its rise a little further that a continuous function may have just outside its flat piece."""
+
+A_LITTLE = 2.0**-12
+"""How much further, as a share of the distance: many times the last bisection, and less than a step of a staircase."""
+
+MOST_PIECES = 16
+"""Outputs on a finer scale that are followed to the end of their piece, 30 evaluations each; the others of more than
+so many keep a bar that covers both scales."""
+
+
+def explained(
+    line: Line, slope: Slope, first: Slope, scouts: Ladder, finest: float, suspicious: HostArray
+) -> Slope:
+    """`slope` where no finer scale was found for the `suspicious` outputs: flat, a staircase, one-sided, a real jump."""
+    slope = _flat(line, slope, first, scouts, suspicious)
+    slope = slope.where(slope.broken, broken=_stays(scouts, line, slope.broken))
+    slope = slope.where(suspicious & _grows_like_a_jump(scouts, line), broken=True)
+    slope = _covering_scouts(slope, scouts, suspicious)
+    return one_side(line, slope, finest) if slope.outside.any() else slope
+
+
+# Flat near the point
+
+
+def _flat(line: Line, slope: Slope, first: Slope, scouts: Ladder, suspicious: HostArray) -> Slope:
+    """Outputs that do not move near the point, although they do further away: constant there, or a staircase.
+
+    A staircase has the slope that the `first` ladder saw over many steps.
+    """
+    levels = _joined(first.ladder, scouts)
+    moving = levels.moving
+    flat = suspicious & moving.any(axis=0) & ~moving[-1] & np.isfinite(levels.odd[-1])
+    if not flat.any():
+        return slope
+    first_flat = len(moving) - int(np.argmax(moving[::-1, flat].any(axis=1)))
+    riser = np.fmax(np.abs(levels.odd[first_flat - 1]), np.abs(levels.even[first_flat - 1]))
+    sloping = flat & (first.bar < np.abs(first.value) / RESOLVED)
+    if flat.size == 1:
+        continuous, riser = _rises_continuously(line, levels, first_flat)
+        sloping = flat & ~continuous
+    bar = slope.floor * slope.ladder.steps[0] / levels.steps[first_flat]
+    constant = flat & ~sloping
+    slope = slope.where(constant, value=0.0, bar=bar, jump=0.0, jump_bar=bar, constant=True, broken=False)
+    slope = slope.where(sloping, stairs=True, piece=0.0, piece_bar=bar)
+    return _over_steps(line, slope, first, sloping, riser)
+
+
+def _over_steps(line: Line, slope: Slope, first: Slope, here: HostArray, riser: HostArray) -> Slope:
+    """The slope over many steps, whose height `riser` is noise to whoever looks over many."""
+    over = read_again(first, line, np.where(here, riser, 0.0))
+    return slope.where(here, value=over.value, bar=over.bar, riser=riser)
+
+
+def _rises_continuously(line: Line, levels: Ladder, first_flat: int) -> tuple[bool, HostArray]:
+    """Whether the only output leaves its flat piece without a jump, found by bisecting for the edge; and its rise there."""
+    inside, outside = float(levels.steps[first_flat]), float(levels.steps[first_flat - 1])
+    side = 1.0 if levels.plus[first_flat - 1, 0] != levels.centre[0] else -1.0
+    for _ in range(EDGE_BISECTIONS):
+        middle = (inside + outside) / 2
+        if line(side * middle)[0] == levels.centre[0]:
+            inside = middle
+        else:
+            outside = middle
+    rise, further = (abs(line(side * t)[0] - levels.centre[0]) for t in (outside, (1 + A_LITTLE) * outside))
+    underflow = rise <= np.finfo(float).tiny
+    return bool(underflow or rise <= CONTINUOUS * further), np.asarray([rise])
+
+
+def _joined(ladder: Ladder, scouts: Ladder) -> Ladder:
+    """All levels of both, coarsest first."""
+    steps = np.concatenate([ladder.steps, scouts.steps])
+    steps, first = np.unique(-steps, return_index=True)
+    plus, minus = (
+        np.concatenate([a, b])[first] for a, b in ((ladder.plus, scouts.plus), (ladder.minus, scouts.minus))
+    )
+    return Ladder(-steps, plus, minus, ladder.centre)
+
+
+# Jumps at the point, and scales that no ladder reached
+
+
+def _stays(scouts: Ladder, line: Line, here: HostArray) -> HostArray:
+    """Whether φ(±h) − φ(0) is the same at the finest scout as at the ladder's end, to a fifth."""
+    floor = 64 * rounding(scouts, line)[-1]
+    rises = [np.abs(side - scouts.centre) for side in (scouts.plus, scouts.minus)]
+    same = [(rise[-1] > floor) & (np.abs(rise[-1] - rise[0]) < rise[0] / 5) for rise in rises]
+    return here & (same[0] | same[1])
+
+
+def _grows_like_a_jump(scouts: Ladder, line: Line) -> HostArray:
+    """Whether φ(±h) − φ(0) stays the same, to a fifth, over three scouts and more, far above rounding."""
+    if len(scouts.steps) < 4:
+        return np.zeros(scouts.centre.shape, dtype=bool)
+    found = np.zeros(scouts.centre.shape, dtype=bool)
+    for side in (scouts.plus, scouts.minus):
+        rise = np.abs(side[1:] - scouts.centre)
+        found |= (rise.min(axis=0) > 64 * rounding(scouts, line)[-1]) & (
+            rise.max(axis=0) < 1.2 * rise.min(axis=0)
+        )
+    return found
+
+
+def _covering_scouts(slope: Slope, scouts: Ladder, suspicious: HostArray) -> Slope:
+    """`slope` with a bar that reaches to where the two finest scouts agree on another one. Noise would grow as 1/h."""
+    if len(scouts.steps) < 3:  # the ladder's last level and two scouts
+        return slope
+    off = np.abs((scouts.odd / scouts.steps[:, None])[-2:] - slope.value)
+    agree = np.abs(off[0] - off[1]) < off[1] / 4
+    return slope.where(suspicious & agree & (off[1] > slope.bar), bar=2 * off[1])
+
+
+# Smooth between jumps
+
+
+def judged_over_pieces(line: Line, slope: Slope, first: Slope, restarted: HostArray) -> Slope:
+    """`slope`, but where it was found on a finer scale and φ jumps beyond, what the `first` ladder saw over the jumps."""
+    candidates = np.flatnonzero(restarted & ~slope.constant & ~slope.stairs & np.isfinite(slope.bar))
+    for output in candidates[:MOST_PIECES]:
+        here = np.arange(len(slope.value)) == output
+        alone = line if len(here) == 1 else line.weighted(here.astype(np.float64))
+        if riser := _riser(alone, slope, int(output)):
+            slope = slope.where(here, stairs=True, piece=slope.value, piece_bar=slope.bar)
+            slope = _over_steps(line, slope, first, here, np.asarray(riser))
+    here = np.isin(np.arange(len(slope.value)), candidates[MOST_PIECES:])
+    return slope.where(here, bar=slope.bar + np.abs(slope.value - first.value) + first.bar)
+
+
+def _riser(line: Line, slope: Slope, output: int) -> float:
+    """Height of the jump at which the only output of `line` leaves its tangent; 0 if it leaves it gradually, or only
+    at a distance."""
+    steps = slope.ladder.steps
+
+    def departure(t: float) -> float:
+        return float(np.abs(line(t) - line.centre - slope.value[output] * t).max())
+
+    distances = [float(steps[-1])]
+    while distances[-1] < FIRST_STEP / 2:
+        distances.append(2 * distances[-1])
+    departures = [max(departure(t), line.unit_roundoff * abs(line.centre.item())) for t in distances]
+    growth, inside = max((b / a, t) for a, b, t in zip(departures, departures[1:], distances, strict=False))
+    if not growth > STEEP:
+        return 0.0
+    if inside >= ISOLATED:
+        return 0.0
+    outside, between = 2 * inside, departure(2 * inside) * max(growth**-0.5, NOTICED)
+    for _ in range(EDGE_BISECTIONS):
+        middle = (inside + outside) / 2
+        inside, outside = (inside, middle) if departure(middle) > between else (middle, outside)
+    height = departure(outside) - departure(inside)
+    return height if height > between / 4 else 0.0
