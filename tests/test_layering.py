@@ -14,7 +14,7 @@ ORDER = (
     # Frameworks.
     "backend", "conformance", "sizes", "point",
     # Derivatives from function values.
-    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.sampling", "numeric.differences", "numeric",
+    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.sampling", "numeric.complex_step", "numeric.differences", "numeric",
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.

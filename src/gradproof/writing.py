@@ -84,7 +84,10 @@ class Evidence:
         could_judge = any(
             "numeric" in f.sources and f.verdict is not Verdict.UNDECIDED for f in self.findings
         )
-        return Judgement(Verdict.AGREES) if could_judge else judgement
+        if not could_judge:
+            return judgement
+        analytic = any(probed.complex_step is not None for probed in self.referee.probed)
+        return Judgement(Verdict.AGREES, None, "confirmed by the complex step" if analytic else "")
 
     def _result(self, name: str, judgement: Judgement) -> SourceResult:
         source: Any = self.sampler if name == "numeric" else self.hearing.asked.get(name)

@@ -27,8 +27,8 @@ JUDGED_SHARE = 0.5
 UNRESOLVED = 2.0**-7
 """Bar, as a share of the output's slope or of its secant over the whole probe, whichever is steeper,, above which a slope is noise."""
 
-WEIGHT_RANGE = {2.0**-53: 100, 2.0**-24: 16}
-"""Powers of two by which a weight may differ from the median, by unit roundoff: a cotangent and its products with
+WEIGHT_RANGE = {2.0**-53: 100, 2.0**-24: 20}
+"""Powers of two by which a weight may lie below the largest, by unit roundoff: a cotangent and its products with
 derivatives have to stay clear of overflow."""
 
 NARROWEST_RANGE = 3
@@ -82,8 +82,14 @@ class Outputs:
         return self._line.weighted(self._weights.smooth)
 
     @property
-    def estimate(self) -> Estimate:
-        """Its slope, from the slopes of the outputs one by one, shape (1,)."""
+    def estimate(self) -> Estimate | None:
+        """Its slope, from the slopes of the outputs one by one, shape (1,).
+
+        None where one is flat near the point only: whether it is so or a staircase, its sum with the others tells.
+        """
+        flat = self._slope.constant & self._slope.ladder.moving.any(axis=0)
+        if (flat & (self._weights.smooth != 0)).any():
+            return None
         return self._summed(self._weights.smooth, self._slope.bar)
 
     @property
@@ -163,10 +169,14 @@ def _reasons(slope: Slope, spread: HostArray) -> HostArray:
 
 
 def _reciprocals(bar: HostArray, here: HostArray, widest: int) -> HostArray:
-    """Powers of two near 1/bar, 1 at their median; outputs that nothing moves weigh what the median does."""
+    """Powers of two near 1/bar, 1 the largest; outputs that nothing moves weigh what the median does.
+
+    None is above 1: some pull-backs (that of a matrix exponential) are rounded to the size of their cotangent.
+    """
     known = here & (bar > 0)
     exponents = np.zeros(bar.shape, dtype=int)
-    exponents[known] = -np.frexp(bar[known])[1]
-    middle = int(np.median(exponents[known])) if known.any() else 0
-    exponents[~known] = middle
-    return np.ldexp(1.0, np.clip(exponents - middle, -widest, widest))
+    if known.any():
+        exponents[known] = -np.frexp(bar[known])[1]
+        exponents[~known] = int(np.median(exponents[known]))
+        exponents -= exponents.max()
+    return np.ldexp(1.0, np.maximum(exponents, -widest))

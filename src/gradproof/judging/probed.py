@@ -32,10 +32,21 @@ class Probed:
         self.leaf = leaf
         """Path of the only leaf that moves; None if all do."""
         self.slope: Slope = climb(line)
-        if also is not None:  # the same slope by other means: the narrower bar counts
-            narrower = (also.bar < self.slope.bar) & ~self.slope.kink & ~self.slope.broken
-            self.slope = self.slope.where(narrower, value=also.value, bar=also.bar)
+        self.complex_step: Estimate | None = None
+        """The slope by the complex step, where the code is analytic."""
         self._additive: bool | None = None
+        if also is not None and not (self.slope.kink | self.slope.broken).any():
+            self._take_narrower(also)
+
+    def narrow(self, by_complex_step: Estimate | None) -> None:
+        """Take the slope by the complex step where there is one."""
+        self.complex_step = by_complex_step
+        if by_complex_step is not None:
+            self._take_narrower(by_complex_step)
+
+    def _take_narrower(self, other: Estimate) -> None:
+        """The same slope by other means: the narrower bar counts."""
+        self.slope = self.slope.where(other.bar < self.slope.bar, value=other.value, bar=other.bar)
 
     @property
     def probe(self) -> Probe:

@@ -21,6 +21,7 @@ from gradproof.judging.outputs import Outputs
 from gradproof.judging.probed import SHIFTED_STEP, Probed
 from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.climb import climb
+from gradproof.numeric.complex_step import complex_step
 from gradproof.numeric.ladder import FIRST_STEP, finest_step, sharpen
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe, coordinate_probe, every_entry, gaussian_probe, sign_probe
@@ -54,6 +55,7 @@ class Referee:
             first = self._probed(self._draw(sign_probe))
         else:
             first = Probed(self.outputs.line, None, also=self.outputs.estimate)
+        first.narrow(complex_step(self.sampler, first.probe, Bundles(self.cotangent, most=1), first.slope))
         return [first] + [self._probed(self._draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)]
 
     @cached_property

@@ -28,6 +28,8 @@ class Sampler:
     spread: HostArray
     """Difference between two values at the point, shape of the output."""
     lines: list[Line] = field(default_factory=list)
+    complex_calls: int = 0
+    """Calls at complex parameters."""
     seconds: float = 0.0
     """Wall time spent in the function along the lines."""
 
@@ -44,7 +46,7 @@ class Sampler:
     @property
     def calls(self) -> int:
         """Calls of the function so far, the two at the point included."""
-        return 2 + sum(line.evaluations for line in self.lines)
+        return 2 + self.complex_calls + sum(line.evaluations for line in self.lines)
 
     def line(self, probe: Probe, bundles: Bundles | None = None) -> Line:
         """φ along `probe`: every output, or the sums of them that `bundles` makes."""

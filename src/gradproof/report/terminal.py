@@ -149,7 +149,9 @@ def _source_table(report: "Report") -> Table:
 
 def _why(result: "SourceResult") -> str:
     """A source's reason in a few words; all of it stands in the report."""
-    if result.reason is None or result.reason is Reason.DIFFERS:
+    if result.reason is None:
+        return result.detail
+    if result.reason is Reason.DIFFERS:
         return ""
     if result.verdict is Verdict.UNSUPPORTED:
         return result.reason.name.lower().replace("_", " ")
