@@ -14,11 +14,11 @@ ORDER = (
     # Frameworks.
     "backend", "conformance", "sizes", "point",
     # Derivatives from function values.
-    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.sampling", "numeric.complex_step", "numeric.differences", "numeric",
+    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.kinks", "numeric.sampling", "numeric.complex_step", "numeric.differences", "numeric",
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.
-    "judging.compare", "judging.bands", "judging.outputs", "judging.probed", "judging.referee", "judging.attribute", "judging",
+    "judging.compare", "judging.bands", "judging.outputs", "judging.inward", "judging.probed", "judging.referee", "judging.attribute", "judging",
     # One Report, then its views.
     "report.record", "report", "report.plain", "report.terminal",
     # The door.

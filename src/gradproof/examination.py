@@ -12,10 +12,10 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.backend import load
-from gradproof.judging import Referee, compare_arrays, plain_cotangent
+from gradproof.judging import JUDGED_SHARE, Referee, compare_arrays, plain_cotangent
 from gradproof.numeric.probe import Probe, sign_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
-from gradproof.options import Options
+from gradproof.options import Options, default_resolution
 from gradproof.point import take_point
 from gradproof.report import Report
 from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, once, testify_tangent
@@ -36,6 +36,7 @@ class Examination:
         self.claim = claim
         self.options = options
         self.point = take_point(params, args)
+        self.resolution = options.resolution or default_resolution(self.point.unit_roundoff)
         # Probes do not depend on which sources are asked, nor on how often.
         self.rng, self.rounding_rng = np.random.default_rng(options.seed).spawn(2)
         self.findings: list[Finding] = []
@@ -54,7 +55,13 @@ class Examination:
             self._settle_disputes()
             self._compare_tangents()
         evidence = Evidence(
-            self.options, self.judged, self.findings, self.sampler, self.hearing, self.referee
+            self.options,
+            self.resolution,
+            self.judged,
+            self.findings,
+            self.sampler,
+            self.hearing,
+            self.referee,
         )
         return evidence.report()
 
@@ -90,13 +97,13 @@ class Examination:
         """The exact sources."""
         return Hearing(
             self.fun, self.point, self.claim,
-            judged=self.judged, cotangent=self.cotangent, resolution=self.options.resolution, rng=self.rounding_rng,
+            judged=self.judged, cotangent=self.cotangent, resolution=self.resolution, rng=self.rounding_rng,
         )  # fmt: skip
 
     @cached_property
     def referee(self) -> Referee:
         """The numeric source."""
-        return Referee(self.sampler, self.rng, self.options.resolution)
+        return Referee(self.sampler, self.rng, self.resolution)
 
     # The function
 
@@ -211,15 +218,27 @@ class Examination:
                 self._push(name, source, probe, stated)
         if "numeric" in self.options.sources:
             stated["numeric"] = self.referee.tangent(probe)
-        self.findings += [
-            self._compare(("tangent", pair, None), stated[pair[0]], stated[pair[1]])
-            for pair in combinations(stated, 2)
+        self.findings += [self._compare_tangent(pair, stated) for pair in combinations(stated, 2)]
+
+    def _compare_tangent(self, pair: tuple[str, str], stated: Mapping[str, Estimate]) -> Finding:
+        """Outputs whose slope numeric does not know are left out, if they are not most of them."""
+        first, second = (stated[name] for name in pair)
+        unknown = np.isinf(stated["numeric"].bar) if "numeric" in pair else np.zeros(())
+        share = float(np.mean(unknown))
+        if first.shape != second.shape or not 0 < share <= 1 - JUDGED_SHARE:
+            return self._compare(("tangent", pair, None), first, second)
+        known = [
+            Estimate(np.where(unknown, 0, e.value), np.where(unknown, 0, e.bar)) for e in (first, second)
         ]
+        finding = self._compare(("tangent", pair, None), *known)
+        detail = f"{int(unknown.sum())} of {unknown.size} outputs left out: no slope along the tangent"
+        agrees = finding.verdict is Verdict.AGREES
+        return replace(finding, detail=detail, reason=Reason.MASKED if agrees else finding.reason)
 
     def _push(self, name: str, source: Source, probe: Probe, stated: dict[str, Estimate]) -> None:
         """What `source` makes of the tangent; a framework without a forward mode for it is left out of this."""
         try:
-            stated[name] = testify_tangent(source, probe, self.rounding_rng, self.options.resolution)
+            stated[name] = testify_tangent(source, probe, self.rounding_rng, self.resolution)
         except ContractBroken as error:
             self.findings += error.findings
         except Exception as error:
@@ -234,7 +253,7 @@ class Examination:
         if first is None or first.shape != second.shape:
             detail = f"{names[0]} gave shape {first and first.shape}, {names[1]} {second.shape}"
             return Finding(what, names, leaf, Verdict.DISAGREES, Reason.SHAPE, detail)
-        return compare_arrays(what, names, leaf, first, second, self.options.resolution)
+        return compare_arrays(what, names, leaf, first, second, self.resolution)
 
 
 def _disagrees(finding: Finding) -> bool:

@@ -1,6 +1,6 @@
 """The choices of one check, admitted or refused before anything is computed."""
 
-__all__ = ["DEFAULT_RESOLUTION", "Options", "choose_sources"]
+__all__ = ["DEFAULT_RESOLUTION", "Options", "choose_sources", "default_resolution"]
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,30 @@ DEFAULT_RESOLUTION = 1e-3
 code reaches it; what was achieved, mostly 1e-10 or better, stands in every report."""
 
 
+ROUNDOFFS = 64.0
+"""Six standard deviations of a gradient whose entries are off by eight roundoffs each, and a little."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Who is asked, and how closely. Raises ValueError for a choice that would check nothing or cannot be met."""
 
     sources: tuple[str, ...]
-    resolution: float
+    resolution: float | None
+    """None: `default_resolution` of the parameters."""
     confidence: float
     seed: int
 
     def __post_init__(self) -> None:
-        _admit_between("resolution", self.resolution, 0.0, 1.0)
+        if self.resolution is not None:
+            _admit_between("resolution", self.resolution, 0.0, 1.0)
         _admit_between("confidence", self.confidence, 0.0, 1.0)
         _admit_seed(self.seed)
+
+
+def default_resolution(unit_roundoff: float) -> float:
+    """1e-3, or what a right gradient in float16 (0.03) or bfloat16 (0.25) can be told from a wrong one by."""
+    return max(DEFAULT_RESOLUTION, ROUNDOFFS * unit_roundoff)
 
 
 def choose_sources(sources: str | Sequence[str] | None, claim: Claim) -> tuple[str, ...]:

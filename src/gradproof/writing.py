@@ -20,6 +20,7 @@ class Evidence:
     """All that a Report is written from."""
 
     options: Options
+    resolution: float
     judged: str | None
     """Name of the source that states the claim; None if every source is judged."""
     findings: Sequence[Finding]
@@ -46,9 +47,10 @@ class Evidence:
                 path: (shape, dtype)
                 for path, shape, dtype in zip(point.paths, point.shapes, point.dtypes, strict=True)
             },
-            resolution=self.options.resolution,
+            resolution=self.resolution,
             seed=self.options.seed,
             probes=self.referee.probed if self._numeric_judged else (),
+            nearest_kink=self._nearest_kink(),
         )
 
     @property
@@ -64,6 +66,15 @@ class Evidence:
         if not (claimed and self._numeric_judged):
             return None
         return self.referee.certificate(claimed.gradient, self.options.confidence)
+
+    def _nearest_kink(self) -> float | None:
+        """Looked for where a kink was met, or the function lives on a finer scale than the parameters."""
+        if not self._numeric_judged:
+            return None
+        first = self.referee.joint[0]
+        met = {Reason.KINK, Reason.KINKS, Reason.KINK_NOT_EXCLUDED, Reason.SUBGRADIENT}
+        worth = first.on_finer_scale or any(finding.reason in met for finding in self.findings)
+        return first.nearest_kink if worth and not first.doubt else None
 
     def _overall(self, judgements: Mapping[str, Judgement]) -> Judgement:
         """The claim's verdict, or that of all that differentiate; a function that breaks a contract speaks first."""

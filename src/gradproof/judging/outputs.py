@@ -5,7 +5,7 @@ random or noise) would spoil the sum of all, so it is masked; the others are wei
 so that an error shows in whichever output it sits, large or small. Outputs that kink here are judged apart.
 """
 
-__all__ = ["Outputs", "Weights", "masked_outputs", "plain_cotangent", "weigh"]
+__all__ = ["JUDGED_SHARE", "Outputs", "Weights", "masked_outputs", "plain_cotangent", "weigh"]
 
 from collections import Counter
 from dataclasses import dataclass

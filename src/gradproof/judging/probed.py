@@ -9,6 +9,7 @@ import numpy as np
 
 from gradproof.judging.compare import Directional
 from gradproof.numeric.climb import climb
+from gradproof.numeric.kinks import nearest_kink
 from gradproof.numeric.ladder import FIRST_STEP, SAFETY, Slope, finest_step, sharpen
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
@@ -97,6 +98,16 @@ class Probed:
         return bool((self.slope.stairs & (off <= self.slope.piece_bar + claim.bar)).any())
 
     @property
+    def on_finer_scale(self) -> bool:
+        """Whether the slope was found closer to the point than where ladders begin."""
+        return bool(self.slope.ladder.steps[0] < FIRST_STEP / 4) and not self.slope.stairs.any()
+
+    @cached_property
+    def nearest_kink(self) -> float | None:
+        """How far the nearest kink is along the probe, in sizes of the parameters; None if none was seen."""
+        return nearest_kink(self.line, self.slope)
+
+    @property
     def grain(self) -> float:
         """Height of the steps of which the function is made, as far as this probe saw any."""
         return float(self.slope.riser.max())
@@ -110,7 +121,7 @@ class Probed:
         """What made the bar so wide, if it is the function's noise: randomness, or code that cancels."""
         if np.any(self.line.spread > 0):
             return Reason.NON_DETERMINISTIC
-        rough = bool(np.any(self.slope.bar > ROUGH * self.slope.floor))
+        rough = bool(np.any((self.slope.bar > ROUGH * self.slope.floor) & ~self.slope.one_sided))
         return Reason.ROUGH if rough and numeric_is_to_blame else None
 
     def additive(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:

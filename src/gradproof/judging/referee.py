@@ -17,6 +17,7 @@ import numpy as np
 from gradproof.arrays import HostArray
 from gradproof.judging.bands import MOST_BANDS, invisible
 from gradproof.judging.compare import along, compare_slope
+from gradproof.judging.inward import inward_signs
 from gradproof.judging.outputs import Outputs
 from gradproof.judging.probed import SHIFTED_STEP, Probed
 from gradproof.numeric.bundles import Bundles
@@ -35,6 +36,10 @@ GAUSSIAN_PROBES = 2
 WORTHWHILE = 4.0
 """Factor by which a band's bar has to be narrower for yet smaller entries to be tried."""
 
+SLIGHT = 1e-3
+"""Share of the gradient below which a difference is more likely of one of those causes than a wrong formula. The
+program of a solver that stops at a tolerance has a slope that differs from the implicit one by about that tolerance."""
+
 MOST_PARTS = 64
 """Parts into which a leaf is cut to tell entries that kink from those that do not: enough for two of 10⁷."""
 
@@ -46,6 +51,8 @@ class Referee:
         self.sampler = sampler
         self.rng = rng
         self.resolution = resolution
+        self._signs: tuple[HostArray, ...] | None = None
+        """Ways into the domain, for a point on its edge."""
         self._of_leaf: dict[int, list[Probed]] = {}
 
     @cached_property
@@ -53,6 +60,9 @@ class Referee:
         """Probes over all leaves: one that no entry escapes, then those of the certificate."""
         if self.outputs is None:
             first = self._probed(self._draw(sign_probe))
+            if first.doubt is Reason.DOMAIN:
+                self._signs = inward_signs(self.sampler)
+                first = first if self._signs is None else self._probed(self._draw(sign_probe))
         else:
             first = Probed(self.outputs.line, None, also=self.outputs.estimate)
         first.narrow(complex_step(self.sampler, first.probe, Bundles(self.cotangent, most=1), first.slope))
@@ -192,7 +202,7 @@ class Referee:
         P(all |⟨e, v⟩| ≤ τ) = erf(τ / (√2·‖S·e‖))^K, so ‖S·e‖₂ ≤ τ / (√2·erfinv(α^(1/K))) with confidence 1 − α.
         """
         gaussian = self.joint[-GAUSSIAN_PROBES:]
-        if any(probed.doubt or probed.kink for probed in gaussian):
+        if self._signs is not None or any(probed.doubt or probed.kink for probed in gaussian):
             return None
         findings = [self._look("", gradient, probed) for probed in gaussian]
         largest = max(finding.gap + finding.bar for finding in findings)
@@ -251,8 +261,9 @@ class Referee:
         finding = self._look(name, gradient, probed)
         if finding.verdict is not Verdict.DISAGREES:
             return finding
-        doubt = self._unconfirmed(finding, probed)
-        return replace(finding, verdict=Verdict.UNDECIDED, reason=doubt) if doubt else finding
+        if doubt := self._unconfirmed(finding, probed):
+            return replace(finding, verdict=Verdict.UNDECIDED, reason=doubt)
+        return replace(finding, detail=_reading(finding.gap / finding.scale))
 
     def _look(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
         """The same, at first sight."""
@@ -304,7 +315,8 @@ class Referee:
         return None
 
     def _draw(self, draw: Callable[..., Probe], leaf: int | None = None) -> Probe:
-        return draw(self.sampler.point, self.rng, self.sampler.placement.unit_roundoff, leaf)
+        probe = draw(self.sampler.point, self.rng, self.sampler.placement.unit_roundoff, leaf)
+        return probe if self._signs is None else probe.turned(self._signs)
 
     def _probed(self, probe: Probe, leaf: int | None = None) -> Probed:
         path = None if leaf is None else self.sampler.point.paths[leaf]
@@ -312,3 +324,13 @@ class Referee:
 
     def _line(self, probe: Probe) -> Line:
         return self.sampler.line(probe, Bundles(self.cotangent, most=1))
+
+
+def _reading(relative: float) -> str:
+    """What is known to cause differences so small; nothing for a larger one."""
+    if not relative < SLIGHT:
+        return ""
+    return (
+        f"off by {relative:.1e} of the gradient: as by an iterative solver that stopped early, a rounded constant, "
+        "lower precision inside, or one entry of many"
+    )

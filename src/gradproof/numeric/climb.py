@@ -20,6 +20,7 @@ from gradproof.numeric.ladder import (
     Slope,
     ascend,
     finest_step,
+    one_side,
     read_again,
     rounding,
 )
@@ -29,6 +30,10 @@ from gradproof.numeric.windows import ODD, interpolation, residual_noise
 
 SUSPICIOUS = 16.0
 """A bar wider than this multiple of what rounding allows may have another cause: scouts are sent."""
+
+EDGE = 2.0**-10
+"""Share of the slope below which the bar of a one-sided ladder is believed before finer scales are looked at: the edge
+may be close to the point, and not at it."""
 
 SCOUT_RATIO = {2.0**-53: 2.0**-4}
 """From scout to scout, by unit roundoff. With 2⁻⁵ a scale can fall between two of them, 2⁻³ costs a third more."""
@@ -66,6 +71,10 @@ def climb(line: Line, *, first_step: float = FIRST_STEP, thorough: bool = True) 
     """
     finest = finest_step(line, first_step)
     slope, aliased = ascend(line, first_step, finest, to_the_floor=False), False
+    if slope.outside.all():
+        sided = one_side(line, slope)
+        if np.all(sided.one_sided & (sided.bar < np.abs(sided.value) * EDGE)):
+            return sided
     if thorough:
         slope, aliased = _tested(line, slope)
     if aliased:
@@ -77,7 +86,7 @@ def climb(line: Line, *, first_step: float = FIRST_STEP, thorough: bool = True) 
         scouts = _scouts(line, slope, finest)
         start, better = _finer_scale(line, slope, scouts, restarted, finest)
         if start is None:
-            slope = explained(line, slope, first, scouts, finest, _suspicious(slope))
+            slope = explained(line, slope, first, scouts, _suspicious(slope))
             break
         fine, _ = _tested(line, ascend(line, start, finest, to_the_floor=True))
         slope = _merged(slope, fine, better)

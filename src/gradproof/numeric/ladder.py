@@ -47,6 +47,12 @@ JUMP_SAFETY = 2.0
 ONE_SIDED_LEVELS = 14
 """Levels at the edge of the domain: an extrapolation of order 6 from one side needs finer steps than one from two."""
 
+STEEPENS = 2.0**-8
+"""Growth of the finest secant above which it has to have slowed down: that of a smooth function halves every level."""
+
+NEAR = 2.0**-10
+"""Step, in units of the ladder's finest, at which a side lies in the domain if any of it does."""
+
 SHARP = 64.0
 """A bar of so many roundoffs of the slope itself is as narrow as any that is compared with it."""
 
@@ -209,23 +215,36 @@ def _read(ladder: Ladder, line: Line, least_noise: HostArray | float = 0.0) -> t
     return slope, np.maximum(residual_noise(ODD, odd), floor[-1])
 
 
-def one_side(line: Line, slope: Slope, finest: float) -> Slope:
+def one_side(line: Line, slope: Slope) -> Slope:
     """`slope` with that of the only side in the domain, for outputs that have just one."""
-    first_step = float(slope.ladder.steps[0])
-    ladder = _ladder(
-        line, first_step, finest, lambda longer, *_: len(longer.ladder.steps) >= ONE_SIDED_LEVELS
-    ).ladder
-    floor = rounding(ladder, line)
-    for samples, other, sign in ((ladder.plus, ladder.minus, 1.0), (ladder.minus, ladder.plus, -1.0)):
-        here = slope.outside & np.isfinite(samples).all(0) & ~np.isfinite(other).any(0)
+    near = float(slope.ladder.steps[-1]) * NEAR
+    for sign in (1.0, -1.0):
+        here = slope.outside & np.isfinite(line(sign * near)) & ~np.isfinite(line(-sign * near))
         if here.any():
-            rise = sign * (samples - ladder.centre)
-            noise = _noise([misfit(ONE_SIDED, rise, floor[-1])], floor)
-            value, bar = best_window(ONE_SIDED, rise, ladder.steps, noise, SAFETY)
-            slope = slope.where(
-                here, value=value, bar=bar, jump=0.0, jump_bar=0.0, one_sided=np.isfinite(bar)
-            )
+            slope = _one_sided(line, slope, here, sign, near)
     return slope
+
+
+def _one_sided(line: Line, slope: Slope, here: HostArray, sign: float, near: float) -> Slope:
+    start = float(slope.ladder.steps[0])
+    while start > near and not np.isfinite(line(sign * start)[here]).all():
+        start /= 2
+    steps = start * 2.0 ** -np.arange(ONE_SIDED_LEVELS)
+    samples = np.array([line(sign * t) for t in steps])
+    floor = rounding(Ladder(steps, samples, samples, line.centre), line)
+    rise = sign * (samples - line.centre)
+    noise = _noise([misfit(ONE_SIDED, rise, floor[-1])], floor)
+    value, bar = best_window(ONE_SIDED, rise, steps, noise, SAFETY)
+    bar = np.where(_steepens(rise / steps[:, None]), np.inf, bar)
+    return slope.where(here, value=value, bar=bar, jump=0.0, jump_bar=0.0, one_sided=np.isfinite(bar))
+
+
+def _steepens(secants: HostArray) -> HostArray:
+    """Whether secants (levels, m) go on growing by the same share, level after level: √x and log x at 0 have no slope."""
+    size = np.abs(secants)
+    with np.errstate(all="ignore"):
+        growth = size[1:] / size[:-1] - 1
+    return (growth[-1] > STEEPENS) & (growth[-1] > growth[-5] / 2)
 
 
 def _noise(misfits: list[list[HostArray]], floor: HostArray) -> list[HostArray]:

@@ -42,15 +42,13 @@ MOST_PIECES = 16
 so many keep a bar that covers both scales."""
 
 
-def explained(
-    line: Line, slope: Slope, first: Slope, scouts: Ladder, finest: float, suspicious: HostArray
-) -> Slope:
+def explained(line: Line, slope: Slope, first: Slope, scouts: Ladder, suspicious: HostArray) -> Slope:
     """`slope` where no finer scale was found for the `suspicious` outputs: flat, a staircase, one-sided, a real jump."""
     slope = _flat(line, slope, first, scouts, suspicious)
     slope = slope.where(slope.broken, broken=_stays(scouts, line, slope.broken))
     slope = slope.where(suspicious & _grows_like_a_jump(scouts, line), broken=True)
     slope = _covering_scouts(slope, scouts, suspicious)
-    return one_side(line, slope, finest) if slope.outside.any() else slope
+    return one_side(line, slope) if slope.outside.any() else slope
 
 
 # Flat near the point

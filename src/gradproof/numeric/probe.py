@@ -78,6 +78,15 @@ class Probe:
         codes = tuple(code if code is not None and code.any() else None for code in kept)
         return Probe(codes, self.sizes, self.bits)
 
+    def turned(self, signs: Sequence[HostArray]) -> "Probe":
+        """The same with every entry moving the way of its sign (one array per leaf), not at all where that is 0."""
+        turned = [
+            None if code is None else (np.abs(code) * sign).astype(np.int16)
+            for code, sign in zip(self.codes, signs, strict=True)
+        ]
+        codes = tuple(code if code is not None and code.any() else None for code in turned)
+        return Probe(codes, self.sizes, self.bits)
+
     def halves(self) -> "tuple[Probe, Probe]":
         """The first and the second half of the entries that move, leaf by leaf."""
         masks = [self._first_half(code, shape) for code, shape in zip(self.codes, self._shapes, strict=True)]

@@ -32,6 +32,7 @@ def as_plain(report: "Report") -> dict[str, Any]:
         "certificate": _plain(report.certificate),
         "resolution": report.resolution,
         "seed": report.seed,
+        "nearest_kink": report.nearest_kink,
     }
 
 

@@ -59,6 +59,8 @@ class Report:
     """Shape and dtype of every leaf, by path."""
     resolution: float
     seed: int
+    nearest_kink: float | None = None
+    """Distance, along the first probe and in sizes of the parameters, of the nearest kink; None if none was seen."""
     probes: tuple[Probed, ...] = field(default=(), repr=False)
     """Every probe with its ladder, so that a view can draw error against step."""
 

@@ -177,6 +177,8 @@ def _ending(report: "Report") -> Iterator[Text]:
         yield Text(f"{hidden} more leaves, none worse than those shown")
     if report.verdict is Verdict.AGREES:
         yield from (Text(f.detail) for f in report.findings if f.reason in (Reason.UNSEEN, Reason.MASKED))
+    if report.nearest_kink is not None:
+        yield Text(_distance(report.nearest_kink))
     certificate = report.certificate
     if certificate and report.verdict is Verdict.AGREES and certificate.relative < 1:
         yield Text(
@@ -184,6 +186,12 @@ def _ending(report: "Report") -> Iterator[Text]:
             f"({certificate.confidence:.4g} confidence, seed {report.seed})"
         )
     yield _answer(report)
+
+
+def _distance(kink: float) -> str:
+    if kink == 0:
+        return "nearest kink: at the point itself"
+    return f"nearest kink: {kink:.1e} of the parameters' sizes away, along a random direction"
 
 
 def _answer(report: "Report") -> Text:
