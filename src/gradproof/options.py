@@ -16,7 +16,7 @@ DEFAULT_RESOLUTION = 1e-3
 code reaches it; what was achieved, mostly 1e-10 or better, stands in every report."""
 
 
-ROUNDOFFS = 64.0
+ROUNDOFFS = 128.0
 """Six standard deviations of a gradient whose entries are off by eight roundoffs each, and a little."""
 
 

@@ -27,6 +27,12 @@ FLOOR_ULPS = 8.0
 """Floor of the bar, in unit roundoffs of an entry or of the leaf's RMS: sums of constants do not move when the
 parameters do, but are rounded in another order by every framework."""
 
+KNOWN_FACTOR = 2.0
+"""Bar in multiples of the error, where the same code in float64 shows it."""
+
+KNOWN_ULPS = 2.0
+"""Floor of the bar then, in unit roundoffs: of the answer's last rounding, and of entries that happened to be exact."""
+
 SUM_ULPS = 0.5
 """The same times the root of the longest sum's length: one ulp of the parameters does not move a sum by what its own
 roundings do. PyTorch's float32 gradients of a mean over 30,000 and 300,000 rows were off by 65 and 77 roundoffs, of
@@ -71,6 +77,8 @@ class Movement:
     def __init__(self, value: HostArray) -> None:
         self.value = value
         self.largest = np.zeros(value.shape)
+        self.error_known = False
+        """Whether what was seen is the error itself, from the same code in higher precision."""
 
     def see(self, other: HostArray) -> None:
         """One more answer; one of another shape, or an entry that is not finite, tells nothing of rounding."""
@@ -81,19 +89,23 @@ class Movement:
 
     def estimate(self, unit_roundoff: float, longest_sum: int) -> Estimate:
         """The value with its bar."""
+        if self.error_known:
+            return Estimate(
+                self.value, array_bar(self.value, self.largest, KNOWN_FACTOR, KNOWN_ULPS * unit_roundoff)
+            )
         floor = unit_roundoff * (FLOOR_ULPS + SUM_ULPS * longest_sum**0.5)
-        return Estimate(self.value, array_bar(self.value, self.largest, floor))
+        return Estimate(self.value, array_bar(self.value, self.largest, MOVEMENT_FACTOR, floor))
 
 
-def array_bar(value: HostArray, movement: HostArray, floor: float) -> HostArray:
-    """Bar of `value`, shape of value, from how far it moved under `Jiggled` parameters; `floor` is relative."""
+def array_bar(value: HostArray, movement: HostArray, factor: float, floor: float) -> HostArray:
+    """Bar of `value`, shape of value: `factor` times how far it moved, and a relative `floor`."""
     flat, moved = value.reshape(-1), movement.reshape(-1)
     rms = norm(flat) / max(flat.size, 1) ** 0.5
     pooled, bar = _pooled(flat, moved), np.empty(flat.size)
     for part in blocks(flat.size):
         magnitude = np.abs(flat[part])
         spread = np.maximum(moved[part], pooled[_bands(magnitude)])
-        bar[part] = MOVEMENT_FACTOR * spread + floor * np.maximum(magnitude, rms)
+        bar[part] = factor * spread + floor * np.maximum(magnitude, rms)
     return bar.reshape(value.shape)
 
 

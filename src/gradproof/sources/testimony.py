@@ -57,7 +57,11 @@ def testify(
         raise ContractBroken(findings)
     movements = [Movement(leaf) for leaf in first.gradient]
     of_value = None if first.value is None else Movement(np.where(judged, first.value, 0.0))
-    others = _others(source, first, cotangent, rng, resolution, twice=twice)
+    if twice:
+        _seen(_asked_again(source, first, cotangent, resolution), movements, of_value)
+        if isinstance(source, Hand) and source.uses_forward:
+            _refuse_memory(source, first, cotangent, resolution)
+    others = _others(source, movements, of_value, cotangent, rng)
     while _seen(next(others, None), movements, of_value):
         pass
     longest = source.placement.point.longest_axis
@@ -105,21 +109,19 @@ def testify_tangent(source: Source, tangents: Probe, rng: np.random.Generator, r
 
 def _others(
     source: Source,
-    first: Answer,
+    movements: list[Movement],
+    of_value: Movement | None,
     cotangent: HostArray,
     rng: np.random.Generator,
-    resolution: float,
-    *,
-    twice: bool,
 ) -> Iterator[Answer]:
-    """More answers, one at a time: to the same question, if it is to be asked twice, in float64, one ulp away."""
-    if twice:
-        yield _asked_again(source, first, cotangent, resolution)
-        if isinstance(source, Hand) and source.uses_forward:
-            _refuse_memory(source, first, cotangent, resolution)
-    if source.placement.dtypes != ("float64",) * len(first.gradient):
+    """Answers that show rounding, one at a time: the same code's in float64, or else those one ulp away."""
+    if source.placement.dtypes != ("float64",) * len(movements):
         with suppress(Exception):  # code that runs in its own precision only
             yield source.ask_in_double(cotangent)
+            if any(movement.largest.any() for movement in movements):
+                for movement in filter(None, [*movements, of_value]):
+                    movement.error_known = True
+                return
     for _ in range(MOVES):
         try:
             yield source.ask(_one_ulp_away(source, rng), _jiggled_cotangent(source, cotangent, rng))
@@ -148,8 +150,7 @@ def _ulp(source: Source) -> float:
 
 def _asked_again(source: Source, first: Answer, cotangent: HostArray, resolution: float) -> Answer:
     """The same question a second time. What differs by less than the resolution widens the bars."""
-    point = source.placement.point
-    again = source.ask(point.leaves, cotangent)
+    again = source.ask(source.placement.point.leaves, cotangent)
     if finding := repeated(source.name, first.gradient, again.gradient, resolution):
         raise ContractBroken([finding])
     return again
