@@ -49,7 +49,7 @@ def verdicts(
     referee = Referee(sampler, rng, RESOLUTION)
     source = Autodiff("torch", case.fun, Placement(point, backend, double=False))
     try:
-        gradient = testify(source, referee.cotangent, rng, RESOLUTION, twice=True).gradient
+        gradient = testify(source, referee.probes.cotangent, rng, RESOLUTION, twice=True).gradient
     except ContractBroken as broken:
         yield None, Ruling(Verdict.DISAGREES, "CONTRACT", str(broken), np.inf, sampler.calls, ())
         return
@@ -64,14 +64,14 @@ def _ruling(referee: Referee, claim: Sequence[Estimate]) -> Ruling:
     findings = referee.judge("torch", claim)
     verdict, reason, _ = worst_of([Judgement(f.verdict, f.reason, f.detail) for f in findings])
     worst = max(findings, key=lambda f: (f.verdict is verdict, f.excess))
-    at_first_sight = [referee._look("torch", claim, probed).excess for probed in referee.joint]
+    at_first_sight = [referee._look("torch", claim, probed).excess for probed in referee.probes.joint]
     return Ruling(
         verdict,
         reason.name if reason else "",
         _figures(worst),
         max(at_first_sight),
         referee.sampler.calls,
-        tuple(probed.line.evaluations for probed in referee.joint),
+        tuple(probed.line.evaluations for probed in referee.probes.joint),
     )
 
 

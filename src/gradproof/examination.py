@@ -89,7 +89,7 @@ class Examination:
     def cotangent(self) -> HostArray:
         """By which outputs are weighed: 1 for a scalar, 0 for one that is left out."""
         if "numeric" in self.options.sources:
-            return self.referee.cotangent
+            return self.referee.probes.cotangent
         return plain_cotangent(self.sampler.value, self.rng)
 
     @cached_property
@@ -174,12 +174,16 @@ class Examination:
         if "numeric" in self.options.sources:
             for name, testimony in self.hearing.testimonies.items():
                 self.findings += self.referee.judge(name, testimony.gradient)
-            if self.hearing.testimonies and self.referee.outputs and self.referee.outputs.masked:
-                self.findings.append(self.referee.outputs.masked)
+            if (
+                self.hearing.testimonies
+                and self.referee.probes.outputs
+                and self.referee.probes.outputs.masked
+            ):
+                self.findings.append(self.referee.probes.outputs.masked)
 
     def _compare_where_outputs_kink(self) -> None:
         """Outputs that kink, beside smooth ones: every source's claim for them has to be a subgradient."""
-        outputs = self.referee.outputs if "numeric" in self.options.sources else None
+        outputs = self.referee.probes.outputs if "numeric" in self.options.sources else None
         if outputs is None or outputs.kinked is None:
             return
         for name in self.hearing.testimonies:
@@ -217,7 +221,7 @@ class Examination:
             if name == "hand" or name in self.hearing.testimonies:
                 self._push(name, source, probe, stated)
         if "numeric" in self.options.sources:
-            stated["numeric"] = self.referee.tangent(probe)
+            stated["numeric"] = self.referee.probes.tangent(probe)
         self.findings += [self._compare_tangent(pair, stated) for pair in combinations(stated, 2)]
 
     def _compare_tangent(self, pair: tuple[str, str], stated: Mapping[str, Estimate]) -> Finding:

@@ -49,7 +49,7 @@ class Evidence:
             },
             resolution=self.resolution,
             seed=self.options.seed,
-            probes=self.referee.probed if self._numeric_judged else (),
+            probes=self.referee.probes.probed if self._numeric_judged else (),
             nearest_kink=self._nearest_kink(),
         )
 
@@ -71,7 +71,7 @@ class Evidence:
         """Looked for where a kink was met, or the function lives on a finer scale than the parameters."""
         if not self._numeric_judged:
             return None
-        first = self.referee.joint[0]
+        first = self.referee.probes.joint[0]
         met = {Reason.KINK, Reason.KINKS, Reason.KINK_NOT_EXCLUDED, Reason.SUBGRADIENT}
         worth = first.on_finer_scale or any(finding.reason in met for finding in self.findings)
         return first.nearest_kink if worth and not first.doubt else None
@@ -97,7 +97,7 @@ class Evidence:
         )
         if not could_judge:
             return judgement
-        analytic = any(probed.complex_step is not None for probed in self.referee.probed)
+        analytic = any(probed.complex_step is not None for probed in self.referee.probes.probed)
         return Judgement(Verdict.AGREES, None, "confirmed by the complex step" if analytic else "")
 
     def _result(self, name: str, judgement: Judgement) -> SourceResult:

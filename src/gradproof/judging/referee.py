@@ -7,36 +7,24 @@ ladder confirmed it.
 
 __all__ = ["Referee"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
 
-from gradproof.arrays import HostArray
 from gradproof.judging.bands import MOST_BANDS, invisible
 from gradproof.judging.compare import along, compare_slope
-from gradproof.judging.inward import inward_signs
-from gradproof.judging.outputs import Outputs
-from gradproof.judging.probed import SHIFTED_STEP, Probed
-from gradproof.numeric.bundles import Bundles
-from gradproof.numeric.climb import climb
-from gradproof.numeric.complex_step import complex_step
-from gradproof.numeric.ladder import FIRST_STEP, finest_step, sharpen
-from gradproof.numeric.line import Line
-from gradproof.numeric.probe import Probe, coordinate_probe, every_entry, gaussian_probe, sign_probe
+from gradproof.judging.probed import Probed
+from gradproof.judging.probes import GAUSSIAN_PROBES, Probes
+from gradproof.numeric.probe import coordinate_probe, every_entry, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
-
-GAUSSIAN_PROBES = 2
-"""Joint probes behind the certificate. With 2 the bound is 25 × the largest gap + bar at 99.9 %, with 3 8 ×, with 10
-1.5 ×; bars near 1e-13 of the scale leave room for the cheapest."""
 
 WORTHWHILE = 4.0
 """Factor by which a band's bar has to be narrower for yet smaller entries to be tried."""
 
-SLIGHT = 1e-3
+SLIGHT = 1e-2
 """Share of the gradient below which a difference is more likely of one of those causes than a wrong formula. The
 program of a solver that stops at a tolerance has a slope that differs from the implicit one by about that tolerance."""
 
@@ -49,64 +37,15 @@ class Referee:
 
     def __init__(self, sampler: Sampler, rng: np.random.Generator, resolution: float) -> None:
         self.sampler = sampler
-        self.rng = rng
+        self.probes = Probes(sampler, rng)
         self.resolution = resolution
-        self._signs: tuple[HostArray, ...] | None = None
-        """Ways into the domain, for a point on its edge."""
-        self._of_leaf: dict[int, list[Probed]] = {}
-
-    @cached_property
-    def joint(self) -> list[Probed]:
-        """Probes over all leaves: one that no entry escapes, then those of the certificate."""
-        if self.outputs is None:
-            first = self._probed(self._draw(sign_probe))
-            if first.doubt is Reason.DOMAIN:
-                self._signs = inward_signs(self.sampler)
-                first = first if self._signs is None else self._probed(self._draw(sign_probe))
-        else:
-            first = Probed(self.outputs.line, None, also=self.outputs.estimate)
-        first.narrow(complex_step(self.sampler, first.probe, Bundles(self.cotangent, most=1), first.slope))
-        return [first] + [self._probed(self._draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)]
-
-    @cached_property
-    def outputs(self) -> Outputs | None:
-        """Of a function of an array: which of them are judged, along the first joint probe."""
-        if self.sampler.output_shape == ():
-            return None
-        return Outputs(self.sampler, self._draw(sign_probe), self.rng)
-
-    @property
-    def _outputs(self) -> Outputs:
-        if self.outputs is None:
-            raise TypeError("a scalar function has one output")
-        return self.outputs
-
-    @cached_property
-    def cotangent(self) -> HostArray:
-        """By which outputs are weighed, shape of the output: 1.0 for a scalar."""
-        return np.asarray(1.0) if self.outputs is None else self.outputs.cotangent
-
-    def of_leaf(self, leaf: int) -> list[Probed]:
-        """Probes along which only leaf number `leaf` moves."""
-        if len(self.sampler.point.leaves) == 1:
-            return self.joint
-        if leaf not in self._of_leaf:
-            self._of_leaf[leaf] = [
-                self._probed(self._draw(draw, leaf), leaf) for draw in (sign_probe, gaussian_probe)
-            ]
-        return self._of_leaf[leaf]
-
-    @property
-    def probed(self) -> tuple[Probed, ...]:
-        """All that was probed so far."""
-        return (*self.joint, *(p for probes in self._of_leaf.values() for p in probes))
 
     def judge(self, name: str, gradient: Sequence[Estimate]) -> list[Finding]:
         """One finding per leaf for the gradient of source `name`, and one over all if only that refutes it."""
-        joint = [self._look(name, gradient, probed) for probed in self.joint]
+        joint = [self._look(name, gradient, probed) for probed in self.probes.joint]
         settled = not any(f.verdict is Verdict.DISAGREES for f in joint)
-        settled = settled and not any(probed.doubt or probed.kink for probed in self.joint)
-        scales = np.min([along(gradient, probed.probe).scales for probed in self.joint], axis=0)
+        settled = settled and not any(probed.doubt or probed.kink for probed in self.probes.joint)
+        scales = np.min([along(gradient, probed.probe).scales for probed in self.probes.joint], axis=0)
         findings = [
             (self._from_joint(name, i, float(scales[i]), joint) if settled else None)
             or self._from_leaf(name, gradient, i)
@@ -126,12 +65,12 @@ class Referee:
         Their probes may refute; what even they cannot see is said.
         """
         findings: list[Finding] = []
-        probe = self.joint[0].probe
+        probe = self.probes.joint[0].probe
         band = invisible(gradient, probe, bar)
         for _ in range(MOST_BANDS):
             if not band.entries:
                 return findings
-            probed = self._probed(self._draw(sign_probe).only(band.masks))
+            probed = self.probes.along(self.probes.draw(sign_probe).only(band.masks))
             finding = self._finding(name, gradient, probed)
             if finding.verdict is Verdict.DISAGREES:
                 return [finding]
@@ -151,7 +90,9 @@ class Referee:
         self, name: str, gradient: Sequence[Estimate], joint: list[Finding], bar: float
     ) -> list[Finding]:
         """What refutes the gradient over all leaves although every leaf alone agrees, to a `bar` that they add up to."""
-        suspects = [p for f, p in zip(joint, self.joint, strict=True) if f.verdict is Verdict.DISAGREES]
+        suspects = [
+            p for f, p in zip(joint, self.probes.joint, strict=True) if f.verdict is Verdict.DISAGREES
+        ]
         confirmed = [self._finding(name, gradient, probed) for probed in suspects]
         refuted = [finding for finding in confirmed if finding.verdict is Verdict.DISAGREES]
         return (refuted or [finding for finding in confirmed if finding.gap > bar])[:1]
@@ -160,7 +101,7 @@ class Referee:
         self, name: str, gradient: Sequence[Estimate], leaf: int, index: tuple[int, ...]
     ) -> Finding:
         """Finding for one entry of one leaf."""
-        probed = self._probed(coordinate_probe(self.sampler.point, leaf, index), leaf)
+        probed = self.probes.along(coordinate_probe(self.sampler.point, leaf, index), leaf)
         finding = self._finding(name, gradient, probed)
         size = float(self.sampler.point.sizes[leaf][index])
         values = {source: value / size for source, value in finding.values.items()}
@@ -171,7 +112,9 @@ class Referee:
 
     def judge_kinked(self, name: str, gradient: Sequence[Estimate]) -> Finding:
         """Finding for the outputs that kink beside smooth ones, with `gradient` pulled back from them alone."""
-        outputs = self._outputs
+        outputs = self.probes.outputs
+        if outputs is None:
+            raise TypeError("a scalar function has one output")
         claim, slope = along(gradient, outputs.probe), outputs.kinked_estimate
         finding = compare_slope((name, "numeric"), None, claim, slope, self.resolution)
         between = finding.gap <= finding.bar
@@ -181,28 +124,14 @@ class Referee:
             reason=Reason.SUBGRADIENT if between else Reason.KINK,
         )  # fmt: skip
 
-    def tangent(self, probe: Probe) -> Estimate:
-        """Derivative of every output along `probe`, shape of the output; the bar is infinite where there is none.
-
-        It holds what a kink too close to be seen could do: nothing else confirms it before it refutes.
-        """
-        line = self.sampler.line(probe)
-        slope, second = climb(line), climb(line, first_step=SHIFTED_STEP)
-        sure = ~(slope.kink | slope.broken) & (np.abs(slope.value - second.value) <= slope.bar + second.bar)
-        sharp = sharpen(line, slope, finest_step(line, FIRST_STEP))
-        hidden = np.minimum(np.abs(slope.jump) + slope.jump_bar, np.abs(sharp.jump) + sharp.jump_bar) / 2
-        bar = np.where(sure, slope.bar + hidden, np.inf)
-        shape = self.sampler.output_shape
-        return Estimate(slope.value.reshape(shape), bar.reshape(shape))
-
     def certificate(self, gradient: Sequence[Estimate], confidence: float) -> Certificate | None:
         """Bound on the error of `gradient` from the Gaussian probes; None if one of them could not judge.
 
         With K probes v ~ N(0, S²), S the sizes of the entries, and τ the largest |gap| + bar,
         P(all |⟨e, v⟩| ≤ τ) = erf(τ / (√2·‖S·e‖))^K, so ‖S·e‖₂ ≤ τ / (√2·erfinv(α^(1/K))) with confidence 1 − α.
         """
-        gaussian = self.joint[-GAUSSIAN_PROBES:]
-        if self._signs is not None or any(probed.doubt or probed.kink for probed in gaussian):
+        gaussian = self.probes.joint[-GAUSSIAN_PROBES:]
+        if self.probes.signs is not None or any(probed.doubt or probed.kink for probed in gaussian):
             return None
         findings = [self._look("", gradient, probed) for probed in gaussian]
         largest = max(finding.gap + finding.bar for finding in findings)
@@ -226,7 +155,7 @@ class Referee:
     def _from_leaf(self, name: str, gradient: Sequence[Estimate], leaf: int) -> Finding:
         """The worst of what the probes of one leaf say; the first confirmed refutation ends the search."""
         findings: list[Finding] = []
-        for probed in self.of_leaf(leaf):
+        for probed in self.probes.of_leaf(leaf):
             look = self._past_kinks if probed.kink else self._finding
             findings.append(replace(look(name, gradient, probed), leaf=self.sampler.point.paths[leaf]))
             if findings[-1].verdict is Verdict.DISAGREES:
@@ -246,7 +175,7 @@ class Referee:
                 break
             part = parts.pop()
             if part.kink and part.probe.count > 1:
-                parts += [self._probed(half) for half in part.probe.halves()]
+                parts += [self.probes.along(half) for half in part.probe.halves()]
                 continue
             findings.append(self._finding(name, gradient, part))
             if findings[-1].verdict is Verdict.DISAGREES:
@@ -268,7 +197,7 @@ class Referee:
     def _look(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
         """The same, at first sight."""
         claim = along(gradient, probed.probe)
-        slope = probed.over(self._grain)
+        slope = probed.over(self.probes.grain)
         finding = compare_slope((name, "numeric"), probed.leaf, claim, slope, self.resolution)
         if probed.doubt:
             return replace(finding, verdict=Verdict.UNDECIDED, reason=probed.doubt)
@@ -290,11 +219,6 @@ class Referee:
             )
         return finding
 
-    @cached_property
-    def _grain(self) -> float:
-        """What one probe has seen of steps holds for all."""
-        return max(probed.grain for probed in self.joint)
-
     def _on_stairs(self, finding: Finding, zero: bool) -> Finding:
         """A staircase is flat at the point: zero is right there, unless its slope over many steps is plain to see."""
         sloping = abs(finding.values["numeric"]) > finding.bar
@@ -310,20 +234,9 @@ class Referee:
             return Reason.KINK_NOT_EXCLUDED
         if not probed.consistent:
             return Reason.UNSTABLE
-        if not probed.additive(self.rng, self._line):
+        if not probed.additive(self.probes.rng, self.probes.line):
             return Reason.NOT_ADDITIVE
         return None
-
-    def _draw(self, draw: Callable[..., Probe], leaf: int | None = None) -> Probe:
-        probe = draw(self.sampler.point, self.rng, self.sampler.placement.unit_roundoff, leaf)
-        return probe if self._signs is None else probe.turned(self._signs)
-
-    def _probed(self, probe: Probe, leaf: int | None = None) -> Probed:
-        path = None if leaf is None else self.sampler.point.paths[leaf]
-        return Probed(self._line(probe), path)
-
-    def _line(self, probe: Probe) -> Line:
-        return self.sampler.line(probe, Bundles(self.cotangent, most=1))
 
 
 def _reading(relative: float) -> str:
