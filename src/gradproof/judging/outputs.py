@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradproof.arrays import HostArray
+from gradproof.judging.probed import Probed
 from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.climb import climb
 from gradproof.numeric.ladder import Slope
-from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
@@ -51,6 +51,7 @@ class Outputs:
 
     def __init__(self, sampler: Sampler, probe: Probe, rng: np.random.Generator) -> None:
         self.probe = probe
+        self._sampler = sampler
         self._bundles = Bundles(plain_cotangent(sampler.value, rng))
         self._line = sampler.line(probe, self._bundles)
         self._slope = climb(self._line)
@@ -76,32 +77,19 @@ class Outputs:
         """Number of those."""
         return int(self._bundles.sizes[self._weights.kinked != 0].sum())
 
-    @property
-    def line(self) -> Line:
-        """The judged outputs' sum along the probe."""
-        return self._line.weighted(self._weights.smooth)
-
-    @property
-    def estimate(self) -> Estimate | None:
-        """Its slope, from the slopes of the outputs one by one, shape (1,).
-
-        None where one is flat near the point only: whether it is so or a staircase, its sum with the others tells.
-        """
-        flat = self._slope.constant & self._slope.ladder.moving.any(axis=0)
-        if (flat & (self._weights.smooth != 0)).any():
-            return None
-        return self._summed(self._weights.smooth, self._slope.bar)
+    def along(self, probe: Probe) -> Probed:
+        """The judged outputs' sum along `probe`, and its slope from the slopes of the outputs one by one."""
+        first = probe is self.probe
+        line = self._line if first else self._sampler.line(probe, self._bundles)
+        slope = self._slope if first else climb(line)
+        weights = self._weights.smooth
+        return Probed(line.weighted(weights), None, also=_summed(slope, weights))
 
     @property
     def kinked_estimate(self) -> Estimate:
         """The mean slope of the sum of the outputs that kink; the bar reaches to both of its one-sided slopes."""
         half_jump = (np.abs(self._slope.jump) + self._slope.jump_bar) / 2
-        return self._summed(self._weights.kinked, self._slope.bar + half_jump)
-
-    def _summed(self, weights: HostArray, bar: HostArray) -> Estimate:
-        here = weights != 0
-        value, bar = weights[here] @ self._slope.value[here], np.abs(weights[here]) @ bar[here]
-        return Estimate(np.atleast_1d(value), np.atleast_1d(bar))
+        return _weighted(self._slope.value, self._slope.bar + half_jump, self._weights.kinked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +168,22 @@ def _reciprocals(bar: HostArray, here: HostArray, widest: int) -> HostArray:
         exponents[~known] = int(np.median(exponents[known]))
         exponents -= exponents.max()
     return np.ldexp(1.0, np.maximum(exponents, -widest))
+
+
+def _summed(slope: Slope, weights: HostArray) -> dict[str, HostArray] | None:
+    """Fields of the weighted sum's Slope, each (1,); None where one of its outputs has no slope.
+
+    Nor where one is flat near the point only: whether it is so or a staircase, its sum with the others tells.
+    """
+    flat = slope.constant & slope.ladder.moving.any(axis=0)
+    unfit = flat | slope.kink | slope.broken | slope.outside | slope.stairs
+    if (unfit & (weights != 0)).any():
+        return None
+    sums, jumps = _weighted(slope.value, slope.bar, weights), _weighted(slope.jump, slope.jump_bar, weights)
+    return {"value": sums.value, "bar": sums.bar, "jump": jumps.value, "jump_bar": jumps.bar}
+
+
+def _weighted(value: HostArray, bar: HostArray, weights: HostArray) -> Estimate:
+    here = weights != 0
+    summed, reach = weights[here] @ value[here], np.abs(weights[here]) @ bar[here]
+    return Estimate(np.atleast_1d(summed), np.atleast_1d(reach))

@@ -2,11 +2,12 @@
 
 __all__ = ["SHIFTED_STEP", "Probed"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
 
+from gradproof.arrays import HostArray
 from gradproof.judging.compare import Directional
 from gradproof.numeric.climb import climb
 from gradproof.numeric.kinks import nearest_kink
@@ -28,26 +29,25 @@ SPLITS = 3
 class Probed:
     """A probe and the slope along it."""
 
-    def __init__(self, line: Line, leaf: str | None, also: Estimate | None = None) -> None:
+    def __init__(self, line: Line, leaf: str | None, also: Mapping[str, HostArray] | None = None) -> None:
+        """`also` has fields of the Slope that are known by other means."""
         self.line = line
         self.leaf = leaf
         """Path of the only leaf that moves; None if all do."""
-        self.slope: Slope = climb(line)
+        self.slope: Slope = climb(line, to_the_end=also is None)
         self.complex_step: Estimate | None = None
         """The slope by the complex step, where the code is analytic."""
         self._additive: bool | None = None
-        if also is not None and not (self.slope.kink | self.slope.broken).any():
-            self._take_narrower(also)
+        if also is not None:
+            spoilt = self.slope.kink | self.slope.broken | self.slope.outside
+            self.slope = self.slope.where((also["bar"] < self.slope.bar) | spoilt, broken=False, **also)
 
     def narrow(self, by_complex_step: Estimate | None) -> None:
         """Take the slope by the complex step where there is one."""
         self.complex_step = by_complex_step
         if by_complex_step is not None:
-            self._take_narrower(by_complex_step)
-
-    def _take_narrower(self, other: Estimate) -> None:
-        """The same slope by other means: the narrower bar counts."""
-        self.slope = self.slope.where(other.bar < self.slope.bar, value=other.value, bar=other.bar)
+            value, bar = by_complex_step.value, by_complex_step.bar
+            self.slope = self.slope.where(bar < self.slope.bar, value=value, bar=bar)
 
     @property
     def probe(self) -> Probe:

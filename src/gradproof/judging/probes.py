@@ -44,9 +44,10 @@ class Probes:
                 self.signs = inward_signs(self.sampler)
                 first = first if self.signs is None else self.along(self.draw(sign_probe))
         else:
-            first = Probed(self.outputs.line, None, also=self.outputs.estimate)
+            first = self.outputs.along(self.outputs.probe)
         first.narrow(complex_step(self.sampler, first.probe, Bundles(self.cotangent, most=1), first.slope))
-        return [first] + [self.along(self.draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)]
+        along = self.along if self.outputs is None else self.outputs.along
+        return [first] + [along(self.draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)]
 
     @cached_property
     def outputs(self) -> Outputs | None:

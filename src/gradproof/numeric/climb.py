@@ -64,10 +64,13 @@ ANOTHER_STEP = 0.8541019662496846
 """First step, in units of the usual one, of the ladder that replaces an aliased one."""
 
 
-def climb(line: Line, *, first_step: float = FIRST_STEP, thorough: bool = True) -> Slope:
+def climb(
+    line: Line, *, first_step: float = FIRST_STEP, thorough: bool = True, to_the_end: bool = True
+) -> Slope:
     """Slope of `line` at 0, and what else its samples tell.
 
-    One that only has to confirm another need not be `thorough`: samples between the levels are left out.
+    One that only has to confirm another need not be `thorough`: samples between the levels are left out. Where another
+    is known already, no finer scales are looked at either, if it does not go `to_the_end`.
     """
     finest = finest_step(line, first_step)
     slope, aliased = ascend(line, first_step, finest, to_the_floor=False), False
@@ -79,18 +82,23 @@ def climb(line: Line, *, first_step: float = FIRST_STEP, thorough: bool = True) 
         slope, aliased = _tested(line, slope)
     if aliased:
         slope, _ = _tested(line, ascend(line, ANOTHER_STEP * first_step, finest, to_the_floor=False))
-    first, restarted = slope, np.zeros(slope.value.shape, dtype=bool)
+    return _on_its_scale(line, slope, finest) if to_the_end else slope
+
+
+def _on_its_scale(line: Line, slope: Slope, finest: float) -> Slope:
+    """`slope`, or that from a ladder on the finer scale on which the function lives."""
+    first, restarted = slope, np.zeros(slope.value.shape)
     for _ in range(MOST_RESTARTS):
         if not _suspicious(slope).any():
             break
         scouts = _scouts(line, slope, finest)
-        start, better = _finer_scale(line, slope, scouts, restarted, finest)
+        start, better = _finer_scale(line, slope, scouts, restarted > 0, finest)
         if start is None:
             slope = explained(line, slope, first, scouts, _suspicious(slope))
             break
         fine, _ = _tested(line, ascend(line, start, finest, to_the_floor=True))
         slope = _merged(slope, fine, better)
-        restarted |= better
+        restarted = np.where(better, fine.ladder.steps[-1], restarted)
     return judged_over_pieces(line, slope, first, restarted)
 
 

@@ -27,6 +27,10 @@ ISOLATED = 2.0**-7
 """Distance from which on a jump is one of the function's own: the steps of bfloat16, the coarsest rounding, begin at
 half of that."""
 
+BEYOND = (4.0, 32.0, 256.0)
+"""Multiples of a jump's distance at which φ runs on at the same distance from its tangent if the jump stands alone. Of
+the steps of a staircase there is another by then, unless the point lies within 1/256 of an edge."""
+
 RESOLVED = 64.0
 """One of several outputs that is flat near the point and has a slope of so many bars further away is taken for a
 staircase; with less of a slope it is flat, with steps at a distance. A single output is looked at more closely."""
@@ -145,38 +149,41 @@ def _covering_scouts(slope: Slope, scouts: Ladder, suspicious: HostArray) -> Slo
 
 
 def judged_over_pieces(line: Line, slope: Slope, first: Slope, restarted: HostArray) -> Slope:
-    """`slope`, but where it was found on a finer scale and φ jumps beyond, what the `first` ladder saw over the jumps."""
-    candidates = np.flatnonzero(restarted & ~slope.constant & ~slope.stairs & np.isfinite(slope.bar))
+    """`slope`, but where it was found on a finer scale and φ jumps beyond, what the `first` ladder saw over the jumps.
+
+    `restarted` (m,) has the finest step of the ladder on the finer scale, 0 where there was none.
+    """
+    candidates = np.flatnonzero((restarted > 0) & ~slope.constant & ~slope.stairs & np.isfinite(slope.bar))
     for output in candidates[:MOST_PIECES]:
         here = np.arange(len(slope.value)) == output
         alone = line if len(here) == 1 else line.weighted(here.astype(np.float64))
-        if riser := _riser(alone, slope, int(output)):
+        if riser := _riser(alone, float(slope.value[output]), float(restarted[output])):
             slope = slope.where(here, stairs=True, piece=slope.value, piece_bar=slope.bar)
             slope = _over_steps(line, slope, first, here, np.asarray(riser))
     here = np.isin(np.arange(len(slope.value)), candidates[MOST_PIECES:])
     return slope.where(here, bar=slope.bar + np.abs(slope.value - first.value) + first.bar)
 
 
-def _riser(line: Line, slope: Slope, output: int) -> float:
-    """Height of the jump at which the only output of `line` leaves its tangent; 0 if it leaves it gradually, or only
-    at a distance."""
-    steps = slope.ladder.steps
+def _riser(line: Line, value: float, near: float) -> float:
+    """Height of the jump at which the only output of `line` leaves its tangent of slope `value`.
+
+    0 if it leaves it gradually, or jumps once and goes on as before. `near` is a step that lies on the piece.
+    """
 
     def departure(t: float) -> float:
-        return float(np.abs(line(t) - line.centre - slope.value[output] * t).max())
+        return float(np.abs(line(t) - line.centre - value * t).max())
 
-    distances = [float(steps[-1])]
+    distances = [near]
     while distances[-1] < FIRST_STEP / 2:
         distances.append(2 * distances[-1])
     departures = [max(departure(t), line.unit_roundoff * abs(line.centre.item())) for t in distances]
     growth, inside = max((b / a, t) for a, b, t in zip(departures, departures[1:], distances, strict=False))
-    if not growth > STEEP:
-        return 0.0
-    if inside >= ISOLATED:
+    if not growth > STEEP or inside >= ISOLATED:
         return 0.0
     outside, between = 2 * inside, departure(2 * inside) * max(growth**-0.5, NOTICED)
     for _ in range(EDGE_BISECTIONS):
         middle = (inside + outside) / 2
         inside, outside = (inside, middle) if departure(middle) > between else (middle, outside)
     height = departure(outside) - departure(inside)
-    return height if height > between / 4 else 0.0
+    alone = all(abs(departure(min(times * outside, FIRST_STEP)) - height) < height / 4 for times in BEYOND)
+    return height if height > between / 4 and not alone else 0.0
