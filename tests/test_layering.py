@@ -18,7 +18,7 @@ ORDER = (
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.
-    "judging.compare", "judging.bands", "judging.inward", "judging.probed", "judging.outputs", "judging.probes", "judging.referee", "judging.attribute", "judging",
+    "judging.compare", "judging.bands", "judging.inward", "judging.parts", "judging.probed", "judging.outputs", "judging.probes", "judging.referee", "judging.attribute", "judging",
     # One Report, then its views.
     "report.record", "report", "report.plain", "report.terminal",
     # The door.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradproof.arrays import HostArray
+from gradproof.judging.parts import Parts
 from gradproof.judging.probed import Probed
 from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.climb import climb
@@ -83,13 +84,13 @@ class Outputs:
         line = self._line if first else self._sampler.line(probe, self._bundles)
         slope = self._slope if first else climb(line)
         weights = self._weights.smooth
-        return Probed(line.weighted(weights), None, also=_summed(slope, weights))
+        return Probed(line.weighted(weights), None, Parts(line, slope, weights))
 
     @property
     def kinked_estimate(self) -> Estimate:
         """The mean slope of the sum of the outputs that kink; the bar reaches to both of its one-sided slopes."""
-        half_jump = (np.abs(self._slope.jump) + self._slope.jump_bar) / 2
-        return _weighted(self._slope.value, self._slope.bar + half_jump, self._weights.kinked)
+        parts = Parts(self._line, self._slope, self._weights.kinked)
+        return Estimate(parts.sum.value, parts.sum.bar + parts.half_jump)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,22 +169,3 @@ def _reciprocals(bar: HostArray, here: HostArray, widest: int) -> HostArray:
         exponents[~known] = int(np.median(exponents[known]))
         exponents -= exponents.max()
     return np.ldexp(1.0, np.maximum(exponents, -widest))
-
-
-def _summed(slope: Slope, weights: HostArray) -> dict[str, HostArray] | None:
-    """Fields of the weighted sum's Slope, each (1,); None where one of its outputs has no slope.
-
-    Nor where one is flat near the point only: whether it is so or a staircase, its sum with the others tells.
-    """
-    flat = slope.constant & slope.ladder.moving.any(axis=0)
-    unfit = flat | slope.kink | slope.broken | slope.outside | slope.stairs
-    if (unfit & (weights != 0)).any():
-        return None
-    sums, jumps = _weighted(slope.value, slope.bar, weights), _weighted(slope.jump, slope.jump_bar, weights)
-    return {"value": sums.value, "bar": sums.bar, "jump": jumps.value, "jump_bar": jumps.bar}
-
-
-def _weighted(value: HostArray, bar: HostArray, weights: HostArray) -> Estimate:
-    here = weights != 0
-    summed, reach = weights[here] @ value[here], np.abs(weights[here]) @ bar[here]
-    return Estimate(np.atleast_1d(summed), np.atleast_1d(reach))

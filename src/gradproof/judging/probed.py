@@ -2,13 +2,13 @@
 
 __all__ = ["SHIFTED_STEP", "Probed"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
-from gradproof.arrays import HostArray
 from gradproof.judging.compare import Directional
+from gradproof.judging.parts import Parts
 from gradproof.numeric.climb import climb
 from gradproof.numeric.kinks import nearest_kink
 from gradproof.numeric.ladder import FIRST_STEP, SAFETY, Slope, finest_step, sharpen
@@ -29,18 +29,17 @@ SPLITS = 3
 class Probed:
     """A probe and the slope along it."""
 
-    def __init__(self, line: Line, leaf: str | None, also: Mapping[str, HostArray] | None = None) -> None:
-        """`also` has fields of the Slope that are known by other means."""
+    def __init__(self, line: Line, leaf: str | None, parts: Parts | None = None) -> None:
         self.line = line
         self.leaf = leaf
         """Path of the only leaf that moves; None if all do."""
-        self.slope: Slope = climb(line, to_the_end=also is None)
+        self._parts = parts if parts is not None and parts.fit else None
+        self.slope: Slope = climb(line, to_the_end=self._parts is None)
+        if self._parts is not None:
+            self._take_sum(self._parts)
         self.complex_step: Estimate | None = None
         """The slope by the complex step, where the code is analytic."""
         self._additive: bool | None = None
-        if also is not None:
-            spoilt = self.slope.kink | self.slope.broken | self.slope.outside
-            self.slope = self.slope.where((also["bar"] < self.slope.bar) | spoilt, broken=False, **also)
 
     def narrow(self, by_complex_step: Estimate | None) -> None:
         """Take the slope by the complex step where there is one."""
@@ -48,6 +47,15 @@ class Probed:
         if by_complex_step is not None:
             value, bar = by_complex_step.value, by_complex_step.bar
             self.slope = self.slope.where(bar < self.slope.bar, value=value, bar=bar)
+
+    def _take_sum(self, parts: Parts) -> None:
+        """The slope from the parts, where its bar is narrower, or the sum looks as if it had none."""
+        total, jump = parts.sum, parts.jump
+        spoilt = self.slope.kink | self.slope.broken | self.slope.outside
+        self.slope = self.slope.where(
+            (total.bar < self.slope.bar) | spoilt, broken=False,
+            value=total.value, bar=total.bar, jump=jump.value, jump_bar=jump.bar,
+        )  # fmt: skip
 
     @property
     def probe(self) -> Probe:
@@ -78,6 +86,8 @@ class Probed:
         """By how much a kink too close to be seen can have shifted the slope."""
         if self.slope.one_sided.any():
             return 0.0
+        if self._parts is not None:
+            return self._parts.hidden_kink()
         sharp = sharpen(self.line, self.slope, finest_step(self.line, FIRST_STEP))
         return float(np.max(np.abs(sharp.jump) + sharp.jump_bar)) / 2
 
