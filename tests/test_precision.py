@@ -54,3 +54,59 @@ def test_a_float32_claim_is_asked_once_in_float64():
 
     check(sum_of_squares, np.ones(3, dtype=np.float32), grad=grad, sources=("numeric", "hand"))
     assert seen.count(np.dtype("float64")) == 1
+
+
+HALF = np.random.default_rng(0).normal(size=(8, 5))
+
+
+def layer(x):
+    return np.tanh(HALF.astype(x.dtype) @ x).sum()
+
+
+def layer_gradient(x):
+    a = HALF.astype(x.dtype)
+    return a.T @ (1 - np.tanh(a @ x) ** 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_half_precision_is_judged_by_the_same_code_in_float64(seed):
+    x = np.random.default_rng(1).normal(size=5).astype(np.float16)
+    assert verdict(layer, x, layer_gradient, seed=seed)[0] is Verdict.AGREES
+    wrong = verdict(layer, x, lambda x: (layer_gradient(x) * x.dtype.type(1.05)).astype(x.dtype), seed=seed)
+    assert wrong[0] is Verdict.DISAGREES
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_half_precision_alone_is_never_refused_and_never_passes_a_wrong_sign(seed):
+    def native(x):
+        return np.float16(layer(x.astype(np.float16)))
+
+    def native_gradient(x):
+        if x.dtype != np.float16:
+            raise TypeError("float16 only")
+        return layer_gradient(x)
+
+    x = np.random.default_rng(1).normal(size=5).astype(np.float16)
+    assert verdict(native, x, native_gradient, seed=seed)[0] is not Verdict.DISAGREES
+    assert verdict(native, x, lambda x: -native_gradient(x), seed=seed)[0] is not Verdict.AGREES
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.3, -1.0])
+def test_bfloat16(factor):
+    torch = pytest.importorskip("torch")
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return torch.tanh(2 * x)
+
+        @staticmethod
+        def backward(ctx, cotangent):
+            (x,) = ctx.saved_tensors
+            return factor * 2 * (1 - torch.tanh(2 * x) ** 2) * cotangent
+
+    x = torch.tensor([0.3, -0.4, 0.1, 0.7], dtype=torch.bfloat16)
+    report = check(lambda x: Scaled.apply(x).sum(), x, sources=("numeric", "torch"))
+    assert report.verdict is (Verdict.AGREES if factor == 1 else Verdict.DISAGREES)
+    assert report.resolution == 0.5

@@ -32,6 +32,10 @@ MOST_PARTS = 64
 """Parts into which a leaf is cut to tell entries that kink from those that do not: enough for two of 10⁷."""
 
 
+_TOO_WIDE = {Reason.RESOLUTION, Reason.VANISHING, Reason.NON_DETERMINISTIC, Reason.ROUGH}
+"""Why a probe agrees with a claim, but not closely enough for the sum of all leaves."""
+
+
 class Referee:
     """Judges gradients by slopes of one function at one point."""
 
@@ -43,7 +47,7 @@ class Referee:
     def judge(self, name: str, gradient: Sequence[Estimate]) -> list[Finding]:
         """One finding per leaf for the gradient of source `name`, and one over all if only that refutes it."""
         joint = [self._look(name, gradient, probed) for probed in self.probes.joint]
-        settled = not any(f.verdict is Verdict.DISAGREES for f in joint)
+        settled = all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in joint)
         settled = settled and not any(probed.doubt or probed.kink for probed in self.probes.joint)
         scales = np.min([along(gradient, probed.probe).scales for probed in self.probes.joint], axis=0)
         findings = [
@@ -232,6 +236,8 @@ class Referee:
         """Why the gap that a probe shows may have another cause than the gradient, if so. In the order of their cost."""
         if finding.gap <= finding.bar + probed.hidden_kink:
             return Reason.KINK_NOT_EXCLUDED
+        if self.probes.grain > 0 and probed.on_finer_scale:
+            return Reason.STAIRS
         if not probed.consistent:
             return Reason.UNSTABLE
         if not probed.additive(self.probes.rng, self.probes.line):

@@ -45,6 +45,9 @@ MOST_RESTARTS = 4
 """On finer scales. One output never used more than 2; several outputs may live on as many scales (100 sines of phases
 1e7 to 2e8 on three)."""
 
+CONTRADICTED = 4.0
+"""Bars by which two scouts that agree may lie away from the ladder's slope: noise would not let them agree."""
+
 CALMER = 32.0
 """Factor by which the misfit must fall from ladder to scouts: noise keeps its size, structure does not."""
 
@@ -97,7 +100,11 @@ def _on_its_scale(line: Line, slope: Slope, finest: float) -> Slope:
             slope = explained(line, slope, first, scouts, _suspicious(slope))
             break
         fine, _ = _tested(line, ascend(line, start, finest, to_the_floor=True))
-        slope = _merged(slope, fine, better)
+        merged = _merged(slope, fine, better)
+        if np.array_equal(merged.bar, slope.bar):
+            slope = explained(line, slope, first, scouts, _suspicious(slope))
+            break
+        slope = merged
         restarted = np.where(better, fine.ladder.steps[-1], restarted)
     return judged_over_pieces(line, slope, first, restarted)
 
@@ -157,8 +164,10 @@ def _finer_scale(
     differ = np.abs(odd[:-1] - odd[1:]) + 2 * np.abs(even[1:])
     noise = np.maximum(residual_noise(ODD, slope.ladder.odd), rounding(slope.ladder, line)[-1])
     calmer = CALMER * np.abs(odd[:-1] - odd[1:]) * steps[1:] < noise
-    smooth = (differ < np.abs(odd[1:]) / 4) & (calmer | slope.kink | slope.broken | slope.outside)
-    better = needy & scouts.moving[1:] & (smooth | (differ + 4 * floor < slope.bar / 4))
+    agreed = differ < np.abs(odd[1:]) / 4
+    smooth = agreed & (calmer | slope.kink | slope.broken | slope.outside)
+    contradicted = agreed & (np.abs(odd[1:] - slope.value) > CONTRADICTED * slope.bar)
+    better = needy & scouts.moving[1:] & (smooth | contradicted | (differ + 4 * floor < slope.bar / 4))
     counts = (better & ~restarted).sum(axis=1) * better.shape[1] + better.sum(axis=1)
     if not counts.any():
         return None, needy

@@ -6,6 +6,8 @@ Close enough to the point its slope is that of one piece; what a derivative mean
 
 __all__ = ["explained", "judged_over_pieces"]
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from gradproof.arrays import HostArray
@@ -41,9 +43,12 @@ CONTINUOUS = 2.0**-8
 A_LITTLE = 2.0**-12
 """How much further, as a share of the distance: many times the last bisection, and less than a step of a staircase."""
 
+FEWEST_SCOUTS, JUMP_SCOUTS = 3, 5
+"""Scouts that have to show the same jump, at least, and those that are looked at."""
+
 MOST_PIECES = 16
-"""Outputs on a finer scale that are followed to the end of their piece, 30 evaluations each; the others of more than
-so many keep a bar that covers both scales."""
+"""Outputs whose pieces are followed to their ends, 30 evaluations each; of more than so many, the others keep a bar that
+covers both scales."""
 
 
 def explained(line: Line, slope: Slope, first: Slope, scouts: Ladder, suspicious: HostArray) -> Slope:
@@ -124,15 +129,15 @@ def _stays(scouts: Ladder, line: Line, here: HostArray) -> HostArray:
 
 
 def _grows_like_a_jump(scouts: Ladder, line: Line) -> HostArray:
-    """Whether φ(±h) − φ(0) stays the same, to a fifth, over three scouts and more, far above rounding."""
-    if len(scouts.steps) < 4:
-        return np.zeros(scouts.centre.shape, dtype=bool)
+    """Whether φ(±h) − φ(0) stays the same, to a fifth, over the finest three scouts or more, far above rounding."""
+    finest = slice(max(1, len(scouts.steps) - JUMP_SCOUTS), None)
     found = np.zeros(scouts.centre.shape, dtype=bool)
+    if len(scouts.steps[finest]) < FEWEST_SCOUTS:
+        return found
     for side in (scouts.plus, scouts.minus):
-        rise = np.abs(side[1:] - scouts.centre)
-        found |= (rise.min(axis=0) > 64 * rounding(scouts, line)[-1]) & (
-            rise.max(axis=0) < 1.2 * rise.min(axis=0)
-        )
+        rise = np.abs(side[finest] - scouts.centre)
+        least, most = rise.min(axis=0), rise.max(axis=0)
+        found |= (least > 64 * rounding(scouts, line)[-1]) & (most < 1.2 * least)
     return found
 
 
@@ -153,37 +158,62 @@ def judged_over_pieces(line: Line, slope: Slope, first: Slope, restarted: HostAr
 
     `restarted` (m,) has the finest step of the ladder on the finer scale, 0 where there was none.
     """
-    candidates = np.flatnonzero((restarted > 0) & ~slope.constant & ~slope.stairs & np.isfinite(slope.bar))
-    for output in candidates[:MOST_PIECES]:
-        here = np.arange(len(slope.value)) == output
-        alone = line if len(here) == 1 else line.weighted(here.astype(np.float64))
-        if riser := _riser(alone, float(slope.value[output]), float(restarted[output])):
+    candidates = (restarted > 0) & ~slope.constant & ~slope.stairs & np.isfinite(slope.bar)
+    pieces = [
+        piece
+        for output in np.flatnonzero(candidates)
+        if (piece := _Piece.around(line, int(output), float(slope.value[output]), float(restarted[output])))
+    ]
+    for piece in pieces[:MOST_PIECES]:
+        if riser := piece.riser():
+            here = np.arange(len(slope.value)) == piece.output
             slope = slope.where(here, stairs=True, piece=slope.value, piece_bar=slope.bar)
             slope = _over_steps(line, slope, first, here, np.asarray(riser))
-    here = np.isin(np.arange(len(slope.value)), candidates[MOST_PIECES:])
-    return slope.where(here, bar=slope.bar + np.abs(slope.value - first.value) + first.bar)
+    unknown = np.isin(np.arange(len(slope.value)), [piece.output for piece in pieces[MOST_PIECES:]])
+    return slope.where(unknown, bar=slope.bar + np.abs(slope.value - first.value) + first.bar)
 
 
-def _riser(line: Line, value: float, near: float) -> float:
-    """Height of the jump at which the only output of `line` leaves its tangent of slope `value`.
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Where one output may leave, by a jump, the tangent on which it lies near the point."""
 
-    0 if it leaves it gradually, or jumps once and goes on as before. `near` is a step that lies on the piece.
-    """
+    line: Line
+    """The output alone."""
+    output: int
+    slope: float
+    inside: float
+    """A step that still lies on the piece; twice that is beyond its end."""
+    growth: float
+    """How much farther from the tangent φ is there."""
 
-    def departure(t: float) -> float:
-        return float(np.abs(line(t) - line.centre - value * t).max())
+    @classmethod
+    def around(cls, line: Line, output: int, slope: float, near: float) -> "_Piece | None":
+        """The piece around the point, on which `near` lies; None if nothing close by looks like its end."""
+        alone = line
+        if len(line.centre) > 1:
+            alone = line.weighted((np.arange(len(line.centre)) == output).astype(np.float64))
+        whole = cls(alone, output, slope, near, 1.0)
+        distances = [near]
+        while distances[-1] < FIRST_STEP / 2:
+            distances.append(2 * distances[-1])
+        least = line.unit_roundoff * abs(alone.centre.item())
+        away = [max(whole.departure(t), least) for t in distances]
+        growth, inside = max(((b / a, t) for a, b, t in zip(away, away[1:], distances, strict=False)))
+        return replace(whole, inside=inside, growth=growth) if growth > STEEP and inside < ISOLATED else None
 
-    distances = [near]
-    while distances[-1] < FIRST_STEP / 2:
-        distances.append(2 * distances[-1])
-    departures = [max(departure(t), line.unit_roundoff * abs(line.centre.item())) for t in distances]
-    growth, inside = max((b / a, t) for a, b, t in zip(departures, departures[1:], distances, strict=False))
-    if not growth > STEEP or inside >= ISOLATED:
-        return 0.0
-    outside, between = 2 * inside, departure(2 * inside) * max(growth**-0.5, NOTICED)
-    for _ in range(EDGE_BISECTIONS):
-        middle = (inside + outside) / 2
-        inside, outside = (inside, middle) if departure(middle) > between else (middle, outside)
-    height = departure(outside) - departure(inside)
-    alone = all(abs(departure(min(times * outside, FIRST_STEP)) - height) < height / 4 for times in BEYOND)
-    return height if height > between / 4 and not alone else 0.0
+    def departure(self, t: float) -> float:
+        """Distance of φ from its tangent."""
+        return float(np.abs(self.line(t) - self.line.centre - self.slope * t).max())
+
+    def riser(self) -> float:
+        """Height of the jump at the end; 0 if φ leaves gradually, or jumps once and goes on as before."""
+        inside, outside = self.inside, 2 * self.inside
+        between = self.departure(outside) * max(self.growth**-0.5, NOTICED)
+        for _ in range(EDGE_BISECTIONS):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if self.departure(middle) > between else (middle, outside)
+        height = self.departure(outside) - self.departure(inside)
+        further = [min(times * outside, FIRST_STEP) for times in BEYOND]
+        alone = all(abs(self.departure(t) - height) < height / 4 for t in further)
+        alone = alone and all(self.departure(-t) < 1.25 * height for t in further)
+        return height if height > between / 4 and not alone else 0.0
