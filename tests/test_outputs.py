@@ -143,3 +143,13 @@ def test_more_outputs_than_ladders_are_judged_in_bundles():
     wrong = np.where(np.arange(x.size) == 9999, 1 + 1e-3, 1.0)
     assert judged(np.sin, lambda u, x: u * np.cos(x), x).verdict is Verdict.AGREES
     assert judged(np.sin, lambda u, x: u * wrong * np.cos(x), x).verdict is Verdict.DISAGREES
+
+
+def test_a_report_on_outputs_reads_well():
+    fun, bad = spoilt("nan")
+    report = judged(fun, lambda u, x: pull(u, x, ~bad))
+    assert "4 of 40 outputs left out: 4 not finite" in str(report)
+    assert "along probes" not in str(report)
+    kinked = judged(lambda x: np.maximum(x, 0.0), lambda u, x: u * (x > 0), KINKED)
+    assert kinked.nearest_kink == 0.0
+    assert kinked.sources["numeric"].calls <= 150

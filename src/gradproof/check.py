@@ -49,7 +49,7 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
 
     `sources` names who is asked: "numeric", "hand", and any backend (default: all that are installed).
     `resolution` is the smallest relative error that had to be visible for an AGREES (default 1e-3,
-    for parameters in float16 0.03, in bfloat16 0.25); what was
+    for parameters in float16 0.06, in bfloat16 0.5); what was
     achieved is in the report. `confidence` is that of the certificate. `seed` draws the probes.
 
     Raises ValueError or TypeError for input that cannot be checked, and whatever `fun` or the claim raise at the

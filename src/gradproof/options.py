@@ -17,7 +17,7 @@ code reaches it; what was achieved, mostly 1e-10 or better, stands in every repo
 
 
 ROUNDOFFS = 128.0
-"""Six standard deviations of a gradient whose entries are off by eight roundoffs each, and a little."""
+"""Twice six standard deviations of a gradient whose entries are off by eight roundoffs each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Options:
 
 
 def default_resolution(unit_roundoff: float) -> float:
-    """1e-3, or what a right gradient in float16 (0.03) or bfloat16 (0.25) can be told from a wrong one by."""
+    """1e-3, or what a right gradient in float16 (0.06) or bfloat16 (0.5) can be told from a wrong one by."""
     return max(DEFAULT_RESOLUTION, ROUNDOFFS * unit_roundoff)
 
 

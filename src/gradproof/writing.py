@@ -71,7 +71,10 @@ class Evidence:
         """Looked for where a kink was met, or the function lives on a finer scale than the parameters."""
         if not self._numeric_judged:
             return None
-        first = self.referee.probes.joint[0]
+        probes = self.referee.probes
+        if probes.outputs is not None and probes.outputs.kinked is not None:
+            return 0.0
+        first = probes.joint[0]
         met = {Reason.KINK, Reason.KINKS, Reason.KINK_NOT_EXCLUDED, Reason.SUBGRADIENT}
         worth = first.on_finer_scale or any(finding.reason in met for finding in self.findings)
         return first.nearest_kink if worth and not first.doubt else None

@@ -150,7 +150,7 @@ def _source_table(report: "Report") -> Table:
 def _why(result: "SourceResult") -> str:
     """A source's reason in a few words; all of it stands in the report."""
     if result.reason is None:
-        return result.detail
+        return result.detail if result.name == "numeric" else ""
     if result.reason is Reason.DIFFERS:
         return ""
     if result.verdict is Verdict.UNSUPPORTED:
