@@ -80,10 +80,13 @@ class Outputs:
 
     def along(self, probe: Probe) -> Probed:
         """The judged outputs' sum along `probe`, and its slope from the slopes of the outputs one by one."""
-        first = probe is self.probe
-        line = self._line if first else self._sampler.line(probe, self._bundles)
-        slope = self._slope if first else climb(line)
         weights = self._weights.smooth
+        if probe is self.probe:
+            line, slope = self._line, self._slope
+        else:  # outputs that are left out would only cost evaluations
+            judged = Bundles(self._bundles.weighted((weights != 0).astype(np.float64)))
+            line = self._sampler.line(probe, judged)
+            slope = climb(line)
         return Probed(line.weighted(weights), None, Parts(line, slope, weights))
 
     @property
