@@ -107,7 +107,7 @@ def opening(environment: str) -> str:
         "Every differentiable operator of PyTorch's own test database that runs on a CPU, at samples drawn from it, with",
         "PyTorch's gradient as the claim: right as it is, and with one mistake made in it.",
         "",
-        f"Peers run at their defaults on one sample per operator, of at most {LARGEST} parameters and {LARGEST} outputs; the",
+        f"Peers run at their defaults on one sample of every fourth operator, of at most {LARGEST} parameters and {LARGEST} outputs; the",
         f"row “{SHARED}” is gradproof on exactly these. A false alarm is a refused gradient that is right,",
         "samples with a kink, jump or staircase included: a checker without a third answer cannot say so. “Found” is",
         "refused; once a peer misses a mistake, the smaller ones of its kind count as missed.",

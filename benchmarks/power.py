@@ -44,6 +44,10 @@ SECONDS = 60
 """For one checker on one sample with all its mistakes; what takes longer counts as an error."""
 
 
+PEERS_EVERY = 4
+"""Operators, of which one is put before the peers as well: they take five times as long."""
+
+
 class TookTooLong(BaseException):
     """Not an Exception: the checkers catch those, as points where the function is not defined."""
 
@@ -67,7 +71,7 @@ def at_most(seconds: int) -> Iterator[None]:
 def measure(precision: str, options: argparse.Namespace) -> Result:
     """All cases of one precision."""
     result = Result(precision, options.samples, options.seed)
-    start, peered = time.perf_counter(), set[str]()
+    start, met = time.perf_counter(), set[str]()
     drawn = cases(precision, options.samples, options.seed, only=options.only, every=options.every)
     for count, case in enumerate(drawn, 1):
         if count % 50 == 0:
@@ -76,8 +80,9 @@ def measure(precision: str, options: argparse.Namespace) -> Result:
             result.left_out[case.reason] += 1
             continue
         small = max(case.size, case.outputs) <= LARGEST and precision != "lifted"
-        beside_peers = options.peers and small and case.operator not in peered
-        peered |= {case.operator} if beside_peers else set()
+        beside_peers = small and case.operator not in met
+        met |= {case.operator} if beside_peers else set()
+        beside_peers = beside_peers and options.peers and len(met) % PEERS_EVERY == 0
         judge(case, result, options, beside_peers=beside_peers)
     result.seconds = time.perf_counter() - start
     return result
