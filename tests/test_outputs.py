@@ -117,7 +117,7 @@ def test_outputs_that_kink_are_judged_as_subgradients(at_zero):
 
     report = judged(lambda x: np.maximum(x, 0.0), vjp, KINKED)
     assert report.verdict is Verdict.AGREES
-    assert any(f.reason is Reason.SUBGRADIENT and "10 outputs kink" in f.detail for f in report.findings)
+    assert any(f.reason is Reason.SUBGRADIENT and "outputs kink" in f.detail for f in report.findings)
 
 
 @pytest.mark.parametrize("at_zero", [-3.0, 40.0])
@@ -152,4 +152,4 @@ def test_a_report_on_outputs_reads_well():
     assert "along probes" not in str(report)
     kinked = judged(lambda x: np.maximum(x, 0.0), lambda u, x: u * (x > 0), KINKED)
     assert kinked.nearest_kink == 0.0
-    assert kinked.sources["numeric"].calls <= 300
+    assert kinked.sources["numeric"].calls <= 500

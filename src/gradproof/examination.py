@@ -184,12 +184,10 @@ class Examination:
     def _compare_where_outputs_kink(self) -> None:
         """Outputs that kink, beside smooth ones: every source's claim for them has to be a subgradient."""
         outputs = self.referee.probes.outputs if "numeric" in self.options.sources else None
-        if outputs is None or outputs.kinked is None:
-            return
-        for name in self.hearing.testimonies:
-            source = self.hearing.asked[name]
-            gradient = once(source, outputs.kinked)
-            self.findings.append(self.referee.judge_kinked(name, gradient))
+        for name in self.hearing.testimonies if outputs else ():
+            for group in outputs.kinked if outputs else ():
+                gradient = once(self.hearing.asked[name], group.cotangent)
+                self.findings.append(self.referee.judge_kinked(name, gradient, group))
 
     def _settle_disputes(self) -> None:
         """Where two exact sources differ and probes saw nothing, numeric looks at the worst entry itself."""

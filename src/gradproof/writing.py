@@ -72,7 +72,7 @@ class Evidence:
         if not self._numeric_judged:
             return None
         probes = self.referee.probes
-        if probes.outputs is not None and probes.outputs.kinked is not None:
+        if probes.outputs is not None and probes.outputs.kinked:
             return 0.0
         first = probes.joint[0]
         met = {Reason.KINK, Reason.KINKS, Reason.KINK_NOT_EXCLUDED, Reason.SUBGRADIENT}

@@ -5,10 +5,12 @@ random or noise) would spoil the sum of all, so it is masked; the others are wei
 so that an error shows in whichever output it sits, large or small. Outputs that kink here are judged apart.
 """
 
-__all__ = ["JUDGED_SHARE", "Outputs", "Weights", "masked_outputs", "plain_cotangent", "weigh"]
+__all__ = ["JUDGED_SHARE", "Kinked", "Outputs", "Weights", "masked_outputs", "plain_cotangent", "weigh"]
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +23,9 @@ from gradproof.numeric.ladder import Slope
 from gradproof.numeric.probe import Probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
+
+KINKED_GROUPS = 16
+"""Groups in which outputs that kink are judged, one pull-back each."""
 
 JUDGED_SHARE = 0.5
 """Of the outputs that has to be judged before anything is said of the whole."""
@@ -47,6 +52,18 @@ def plain_cotangent(value: HostArray, rng: np.random.Generator) -> HostArray:
     return np.where(np.isfinite(value), signs * (1.25 + rng.integers(0, 4, value.shape) / 4), 0.0)
 
 
+class Kinked(NamedTuple):
+    """A few outputs with a kink at the point."""
+
+    cotangent: HostArray
+    """Of these outputs alone, shape of the output."""
+    probe: Probe
+    slope: Estimate
+    """Mean slope of their sum; the bar reaches to both of its one-sided slopes."""
+    number: int
+    """Of outputs."""
+
+
 class Outputs:
     """The outputs of a function of an array, looked at along one probe."""
 
@@ -68,15 +85,19 @@ class Outputs:
         """Weights of the outputs that are judged together, shape of the output."""
         return self._bundles.weighted(self._weights.smooth)
 
-    @property
-    def kinked(self) -> HostArray | None:
-        """Weights of the outputs that kink here, if there are smooth ones beside them."""
-        return self._bundles.weighted(self._weights.kinked) if self._weights.kinked.any() else None
+    @cached_property
+    def kinked(self) -> list[Kinked]:
+        """Outputs that kink here beside smooth ones, in groups so small that none can hide much."""
+        weights = self._weights.kinked
+        groups = np.array_split(np.flatnonzero(weights), KINKED_GROUPS)
+        return [self._group(weights, group) for group in groups if len(group)]
 
-    @property
-    def kinked_count(self) -> int:
-        """Number of those."""
-        return int(self._bundles.sizes[self._weights.kinked != 0].sum())
+    def _group(self, weights: HostArray, group: HostArray) -> Kinked:
+        alone = np.zeros(weights.shape)
+        alone[group] = weights[group]
+        parts = Parts(self._line, self._slope, alone)
+        slope = Estimate(parts.sum.value, parts.sum.bar + parts.half_jump)
+        return Kinked(self._bundles.weighted(alone), self.probe, slope, int(self._bundles.sizes[group].sum()))
 
     def along(self, probe: Probe) -> Probed:
         """The judged outputs' sum along `probe`, and its slope from the slopes of the outputs one by one."""
@@ -88,12 +109,6 @@ class Outputs:
             line = self._sampler.line(probe, judged)
             slope = climb(line)
         return Probed(line.weighted(weights), None, Parts(line, slope, weights))
-
-    @property
-    def kinked_estimate(self) -> Estimate:
-        """The mean slope of the sum of the outputs that kink; the bar reaches to both of its one-sided slopes."""
-        parts = Parts(self._line, self._slope, self._weights.kinked)
-        return Estimate(parts.sum.value, parts.sum.bar + parts.half_jump)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +161,10 @@ _NAMES = {
 
 
 def _reasons(slope: Slope, spread: HostArray) -> HostArray:
-    """Why each bundle cannot be judged: a Reason, or None. Shape (bundles,)."""
+    """Why each bundle cannot be judged: a Reason, or None. Shape (bundles,).
+
+    Where some outputs are staircases, one that does not move at all is on a step.
+    """
     ladder = slope.ladder
     reach = np.fmax(np.abs(ladder.plus - ladder.centre), np.abs(ladder.minus - ladder.centre))
     secant = np.fmax(np.abs(slope.value), np.fmax.reduce(reach) / ladder.steps[0])
@@ -154,7 +172,7 @@ def _reasons(slope: Slope, spread: HostArray) -> HostArray:
     why = np.full(slope.value.shape, None, dtype=object)
     why[noise] = Reason.RESOLUTION
     why[noise & (spread > 0)] = Reason.NON_DETERMINISTIC
-    why[slope.stairs] = Reason.STAIRS
+    why[slope.stairs | (slope.constant & slope.stairs.any())] = Reason.STAIRS
     why[slope.broken] = Reason.JUMP
     why[slope.outside] = Reason.DOMAIN
     return why

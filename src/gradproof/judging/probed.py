@@ -22,6 +22,9 @@ SHIFTED_STEP = 13 / 16
 ROUGH = 2.0**10
 """A bar wider than this multiple of what rounding of the values allows is more than the noise of a long sum."""
 
+ENOUGH = 16.0
+"""Part of the gap to which the slopes that confirm it have to be known."""
+
 SPLITS = 3
 """Random ways in which a probe is cut in two: f′(v) = f′(v′) + f′(v″) where f is differentiable."""
 
@@ -39,12 +42,15 @@ class Probed:
             self._take_sum(self._parts)
         self.complex_step: Estimate | None = None
         """The slope by the complex step, where the code is analytic."""
-        self._additive: bool | None = None
+        self.ladder_slope: Slope | None = None
+        """The slope before the complex step narrowed its bar."""
+        self._doubt_of_gap: tuple[float, Reason | None] | None = None
 
     def narrow(self, by_complex_step: Estimate | None) -> None:
         """Take the slope by the complex step where there is one."""
         self.complex_step = by_complex_step
         if by_complex_step is not None:
+            self.ladder_slope = self.slope
             value, bar = by_complex_step.value, by_complex_step.bar
             self.slope = self.slope.where(bar < self.slope.bar, value=value, bar=bar)
 
@@ -91,16 +97,29 @@ class Probed:
         sharp = sharpen(self.line, self.slope, finest_step(self.line, FIRST_STEP))
         return float(np.max(np.abs(sharp.jump) + sharp.jump_bar)) / 2
 
-    @cached_property
-    def second(self) -> Slope:
-        """The slope from other steps."""
-        return climb(self.line, first_step=SHIFTED_STEP, thorough=False)
+    def confirmed(
+        self, gap: float, rng: np.random.Generator, make_line: Callable[[Probe], Line]
+    ) -> Reason | None:
+        """Why slopes from other steps, or along parts of the probe, do not confirm one that refutes by `gap`, if so.
 
-    @property
-    def consistent(self) -> bool:
-        """Whether both ladders gave one slope."""
-        gap = np.abs(self.second.value - self.slope.value)
-        return bool(np.all(gap <= self.second.bar + self.slope.bar)) and not self.second.kink.any()
+        They need not be known better than to a part of the gap.
+        """
+        enough = gap / ENOUGH
+        if self._doubt_of_gap is None or enough < self._doubt_of_gap[0]:
+            doubt = None
+            if not self._consistent(enough):
+                doubt = Reason.UNSTABLE
+            elif self.probe.count > 1 and not all(
+                self._adds_up(enough, rng, make_line) for _ in range(SPLITS)
+            ):
+                doubt = Reason.NOT_ADDITIVE
+            self._doubt_of_gap = enough, doubt
+        return self._doubt_of_gap[1]
+
+    def _consistent(self, enough: float) -> bool:
+        second = climb(self.line, first_step=SHIFTED_STEP, enough=enough)
+        gap = np.abs(second.value - self.slope.value)
+        return bool(np.all(gap <= second.bar + self.slope.bar)) and not second.kink.any()
 
     def on_its_piece(self, claim: Directional) -> bool:
         """Whether the function is a staircase, and `claim` the slope of the piece on which the point lies."""
@@ -122,10 +141,11 @@ class Probed:
         """Height of the steps of which the function is made, as far as this probe saw any."""
         return float(self.slope.riser.max())
 
-    def over(self, grain: float) -> Estimate:
-        """The slope, if the function is known to be made of steps of this height."""
+    def over(self, grain: float, *, real: bool = False) -> Estimate:
+        """The slope, if the function is known to be made of steps of this height; `real`: from real values alone."""
+        slope = self.ladder_slope if real and self.ladder_slope is not None else self.slope
         least = SAFETY * 1.5 * grain / FIRST_STEP
-        return Estimate(self.slope.value, np.maximum(self.slope.bar, least))
+        return Estimate(slope.value, np.maximum(slope.bar, least))
 
     def noise(self, numeric_is_to_blame: bool) -> Reason | None:
         """What made the bar so wide, if it is the function's noise: randomness, or code that cancels."""
@@ -134,18 +154,12 @@ class Probed:
         rough = bool(np.any((self.slope.bar > ROUGH * self.slope.floor) & ~self.slope.one_sided))
         return Reason.ROUGH if rough and numeric_is_to_blame else None
 
-    def additive(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
-        """Whether slopes along random parts of the probe add up to the slope along all of it. Asked once."""
-        if self._additive is None:
-            several = self.probe.count > 1
-            self._additive = not several or all(self._splits(rng, make_line) for _ in range(SPLITS))
-        return self._additive
-
-    def _splits(self, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
+    def _adds_up(self, enough: float, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
+        """Whether slopes along two random parts of the probe add up to the slope along all of it."""
         masks = [rng.integers(0, 2, v.shape, dtype=np.int8) for v in self.line.leaves]
         part, rest = self.probe.only(masks), self.probe.only([1 - mask for mask in masks])
         if not (part.count and rest.count):
             return True
-        one, other = climb(make_line(part), thorough=False), climb(make_line(rest), thorough=False)
+        one, other = climb(make_line(part), enough=enough), climb(make_line(rest), enough=enough)
         gap = np.abs(one.value + other.value - self.slope.value)
         return bool(np.all(gap <= one.bar + other.bar + self.slope.bar)) and not (one.kink | other.kink).any()

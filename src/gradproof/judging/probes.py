@@ -90,8 +90,9 @@ class Probes:
         slope, second = climb(line), climb(line, first_step=SHIFTED_STEP)
         sure = ~(slope.kink | slope.broken) & (np.abs(slope.value - second.value) <= slope.bar + second.bar)
         sharp = sharpen(line, slope, finest_step(line, FIRST_STEP))
-        hidden = np.minimum(np.abs(slope.jump) + slope.jump_bar, np.abs(sharp.jump) + sharp.jump_bar) / 2
-        bar = np.where(sure, slope.bar + hidden, np.inf)
+        hidden = np.fmin(np.abs(slope.jump) + slope.jump_bar, np.abs(sharp.jump) + sharp.jump_bar) / 2
+        bar = slope.bar + np.where(slope.one_sided, 0.0, hidden)
+        bar = np.where(sure & np.isfinite(bar), bar, np.inf)
         shape = self.sampler.output_shape
         return Estimate(slope.value.reshape(shape), bar.reshape(shape))
 

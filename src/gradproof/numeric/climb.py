@@ -68,20 +68,22 @@ ANOTHER_STEP = 0.8541019662496846
 
 
 def climb(
-    line: Line, *, first_step: float = FIRST_STEP, thorough: bool = True, to_the_end: bool = True
+    line: Line, *, first_step: float = FIRST_STEP, enough: float | None = None, to_the_end: bool = True
 ) -> Slope:
     """Slope of `line` at 0, and what else its samples tell.
 
-    One that only has to confirm another need not be `thorough`: samples between the levels are left out. Where another
-    is known already, no finer scales are looked at either, if it does not go `to_the_end`.
+    One that only has to confirm another needs a bar no narrower than `enough`, and no samples between the levels. Where
+    another is known already, no finer scales are looked at, if it does not go `to_the_end`.
     """
     finest = finest_step(line, first_step)
-    slope, aliased = ascend(line, first_step, finest, to_the_floor=False), False
+    slope, aliased = ascend(line, first_step, finest, to_the_floor=False, enough=enough or 0.0), False
     if slope.outside.all():
         sided = one_side(line, slope)
         if np.all(sided.one_sided & (sided.bar < np.abs(sided.value) * EDGE)):
             return sided
-    if thorough:
+    if enough is not None and np.all((slope.bar <= enough) & ~slope.kink & ~slope.broken):
+        return slope
+    if enough is None:
         slope, aliased = _tested(line, slope)
     if aliased:
         slope, _ = _tested(line, ascend(line, ANOTHER_STEP * first_step, finest, to_the_floor=False))

@@ -50,6 +50,9 @@ ONE_SIDED_LEVELS = 14
 STEEPENS = 2.0**-8
 """Growth of the finest secant above which it has to have slowed down: that of a smooth function halves every level."""
 
+NEARLY_A_HALF = 0.48
+"""Fall of the secant from level to level below which it is no smooth function's whose slope is 0."""
+
 NEAR = 2.0**-10
 """Step, in units of the ladder's finest, at which a side lies in the domain if any of it does."""
 
@@ -138,15 +141,17 @@ def finest_step(line: Line, first_step: float) -> float:
     return first_step * 2.0 ** -FINEST_LEVEL.get(line.unit_roundoff, FEWEST_LEVELS)
 
 
-def ascend(line: Line, first_step: float, finest: float, *, to_the_floor: bool) -> Slope:
-    """A ladder from `first_step` down, until a finer level could not halve the bar.
+def ascend(line: Line, first_step: float, finest: float, *, to_the_floor: bool, enough: float = 0.0) -> Slope:
+    """A ladder from `first_step` down, until a finer level could not halve the bar, or the bar is narrow `enough`.
 
     The noise to expect there is what the finest levels show, or only rounding if it goes `to_the_floor`.
     """
 
     def done(slope: Slope, noise: HostArray, step: float) -> bool:
         expected = rounding(slope.ladder, line)[-1] if to_the_floor else noise
-        gain = (2 * SAFETY * 1.5 * expected / step < slope.bar / 2) & ~(slope.bar <= _sharp(slope, line))
+        gain = (2 * SAFETY * 1.5 * expected / step < slope.bar / 2) & ~(
+            slope.bar <= np.maximum(_sharp(slope, line), enough)
+        )
         return not np.any(gain)
 
     return _ladder(line, first_step, finest, done)
@@ -240,11 +245,14 @@ def _one_sided(line: Line, slope: Slope, here: HostArray, sign: float, near: flo
 
 
 def _steepens(secants: HostArray) -> HostArray:
-    """Whether secants (levels, m) go on growing by the same share, level after level: √x and log x at 0 have no slope."""
+    """Whether secants (levels, m) go on changing by the same share, level after level: √x and log x at 0 have no slope,
+    and x^1.3 one that no power series in h finds. Where a slope is 0, they fall by a half or faster."""
     size = np.abs(secants)
     with np.errstate(all="ignore"):
         growth = size[1:] / size[:-1] - 1
-    return (growth[-1] > STEEPENS) & (growth[-1] > growth[-5] / 2)
+    rises = (growth[-1] > STEEPENS) & (growth[-1] > growth[-5] / 2)
+    falls = (growth[-1] < -STEEPENS) & (growth[-1] < growth[-5] / 2) & (growth[-1] > -NEARLY_A_HALF)
+    return rises | falls
 
 
 def _noise(misfits: list[list[HostArray]], floor: HostArray) -> list[HostArray]:

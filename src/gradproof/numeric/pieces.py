@@ -33,10 +33,6 @@ BEYOND = (4.0, 32.0, 256.0)
 """Multiples of a jump's distance at which φ runs on at the same distance from its tangent if the jump stands alone. Of
 the steps of a staircase there is another by then, unless the point lies within 1/256 of an edge."""
 
-RESOLVED = 64.0
-"""One of several outputs that is flat near the point and has a slope of so many bars further away is taken for a
-staircase; with less of a slope it is flat, with steps at a distance. A single output is looked at more closely."""
-
 CONTINUOUS = 2.0**-8
 """Share of its rise a little further that a continuous function may have just outside its flat piece."""
 
@@ -45,6 +41,9 @@ A_LITTLE = 2.0**-12
 
 FEWEST_SCOUTS, JUMP_SCOUTS = 3, 5
 """Scouts that have to show the same jump, at least, and those that are looked at."""
+
+MOST_EDGES = 4
+"""Of several outputs that are flat near the point, those whose edges are looked for: code that rounds rounds alike."""
 
 MOST_PIECES = 16
 """Outputs whose pieces are followed to their ends, 30 evaluations each; of more than so many, the others keep a bar that
@@ -73,17 +72,42 @@ def _flat(line: Line, slope: Slope, first: Slope, scouts: Ladder, suspicious: Ho
     flat = suspicious & moving.any(axis=0) & ~moving[-1] & np.isfinite(levels.odd[-1])
     if not flat.any():
         return slope
-    first_flat = len(moving) - int(np.argmax(moving[::-1, flat].any(axis=1)))
-    riser = np.fmax(np.abs(levels.odd[first_flat - 1]), np.abs(levels.even[first_flat - 1]))
-    sloping = flat & (first.bar < np.abs(first.value) / RESOLVED)
-    if flat.size == 1:
-        continuous, riser = _rises_continuously(line, levels, first_flat)
-        sloping = flat & ~continuous
-    bar = slope.floor * slope.ladder.steps[0] / levels.steps[first_flat]
+    first_flat = len(moving) - np.argmax(moving[::-1], axis=0)
+    levels_above = np.maximum(first_flat - 1, 0)[None]
+    riser = np.take_along_axis(np.fmax(np.abs(levels.odd), np.abs(levels.even)), levels_above, 0)[0]
+    bar = slope.floor * slope.ladder.steps[0] / levels.steps[np.minimum(first_flat, len(moving) - 1)]
+    sloping, riser = _jumping(line, levels, flat, first_flat, riser)
     constant = flat & ~sloping
     slope = slope.where(constant, value=0.0, bar=bar, jump=0.0, jump_bar=bar, constant=True, broken=False)
     slope = slope.where(sloping, stairs=True, piece=0.0, piece_bar=bar)
     return _over_steps(line, slope, first, sloping, riser)
+
+
+def _jumping(
+    line: Line, levels: Ladder, flat: HostArray, first_flat: HostArray, riser: HostArray
+) -> tuple[HostArray, HostArray]:
+    """Which of the `flat` outputs leave their flat pieces by a jump, and how high it is.
+
+    Of many, the first are looked at; the others are taken for staircases if one of those is.
+    """
+    sloping, riser = np.zeros(flat.shape, dtype=bool), riser.copy()
+    outputs = np.flatnonzero(flat)
+    for output in outputs[:MOST_EDGES]:
+        alone = _alone(line, int(output))
+        own = Ladder(
+            levels.steps, levels.plus[:, [output]], levels.minus[:, [output]], levels.centre[[output]]
+        )
+        continuous, height = _rises_continuously(alone, own, int(first_flat[output]))
+        sloping[output], riser[output] = not continuous, height.item()
+    sloping[outputs[MOST_EDGES:]] = sloping.any()
+    return sloping, riser
+
+
+def _alone(line: Line, output: int) -> Line:
+    """One output of `line`."""
+    if len(line.centre) == 1:
+        return line
+    return line.weighted((np.arange(len(line.centre)) == output).astype(np.float64))
 
 
 def _over_steps(line: Line, slope: Slope, first: Slope, here: HostArray, riser: HostArray) -> Slope:
@@ -189,9 +213,7 @@ class _Piece:
     @classmethod
     def around(cls, line: Line, output: int, slope: float, near: float) -> "_Piece | None":
         """The piece around the point, on which `near` lies; None if nothing close by looks like its end."""
-        alone = line
-        if len(line.centre) > 1:
-            alone = line.weighted((np.arange(len(line.centre)) == output).astype(np.float64))
+        alone = _alone(line, output)
         whole = cls(alone, output, slope, near, 1.0)
         distances = [near]
         while distances[-1] < FIRST_STEP / 2:
