@@ -25,7 +25,7 @@ from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 WORTHWHILE = 4.0
 """Factor by which a band's bar has to be narrower for yet smaller entries to be tried."""
 
-SLIGHT = 1e-2
+SLIGHT = 2e-3
 """Share of the gradient below which a difference is more likely of one of those causes than a wrong formula. The
 program of a solver that stops at a tolerance has a slope that differs from the implicit one by about that tolerance."""
 
