@@ -130,3 +130,14 @@ def test_many_outputs_with_jumps_at_many_distances():
     wrong = np.where(np.arange(50) == 7, -1.0, 1.0)
     flipped = check(lambda x: x - np.trunc(x), x, vjp=lambda u, x: u * wrong, sources=("numeric", "hand"))
     assert flipped.verdict is Verdict.DISAGREES
+
+
+@pytest.mark.parametrize("draw", range(6))
+def test_a_staircase_in_single_precision_is_not_called_a_slope(draw):
+    """Its steps of 1/1000 look like the noise of a slope at all but the finest levels."""
+    x = np.random.default_rng(draw).uniform(-9, 9, 30).astype(np.float32)
+    report = check(
+        lambda x: np.round(x.astype(np.float32), 3), x,
+        vjp=lambda u, x: np.zeros_like(x), sources=("numeric", "hand"),
+    )  # fmt: skip
+    assert report.verdict is not Verdict.DISAGREES

@@ -22,6 +22,9 @@ SHIFTED_STEP = 13 / 16
 ROUGH = 2.0**10
 """A bar wider than this multiple of what rounding of the values allows is more than the noise of a long sum."""
 
+MOST_MOVE = 0.9
+"""Share of the outputs that moves at the finest step where the function is no staircase."""
+
 ENOUGH = 16.0
 """Part of the gap to which the slopes that confirm it have to be known."""
 
@@ -36,6 +39,7 @@ class Probed:
         self.line = line
         self.leaf = leaf
         """Path of the only leaf that moves; None if all do."""
+        self._outputs = line if parts is None else parts.line
         self._parts = parts if parts is not None and parts.fit else None
         self.slope: Slope = climb(line, to_the_end=self._parts is None)
         if self._parts is not None:
@@ -96,6 +100,13 @@ class Probed:
             return self._parts.hidden_kink()
         sharp = sharpen(self.line, self.slope, finest_step(self.line, FIRST_STEP))
         return float(np.max(np.abs(sharp.jump) + sharp.jump_bar)) / 2
+
+    @property
+    def still(self) -> bool:
+        """Whether many of the outputs do not move at all at the finest step: a claim of zero holds on that scale."""
+        line = self._outputs
+        t = finest_step(line, FIRST_STEP)
+        return float(np.mean((line(t) != line.centre) | (line(-t) != line.centre))) < MOST_MOVE
 
     def confirmed(
         self, gap: float, rng: np.random.Generator, make_line: Callable[[Probe], Line]

@@ -253,7 +253,8 @@ class Referee:
         """Why the gap that a probe shows may have another cause than the gradient, if so. In the order of their cost."""
         if finding.gap <= finding.bar + probed.hidden_kink:
             return Reason.KINK_NOT_EXCLUDED
-        if self.probes.grain > 0 and probed.on_finer_scale:
+        on_a_step = finding.values[finding.sources[0]] == 0 and probed.still
+        if on_a_step or (self.probes.grain > 0 and probed.on_finer_scale):
             return Reason.STAIRS
         return probed.confirmed(finding.gap, self.probes.rng, self.probes.line)
 
