@@ -19,6 +19,7 @@ KNOWN = {
     "nn.functional.max_unpool2d": _UNPOOLED,
     "nn.functional.max_unpool3d": _UNPOOLED,
     "normal": "backward returns zeros by design, while a fixed seed makes the sample move with mean and deviation",
+    "normal.number_mean": "backward returns zeros by design, while a fixed seed makes the sample move with mean and deviation",
     "special.polygamma.special_polygamma_n_0": _TRIGAMMA,
 } | {f"polygamma.polygamma_n_{n}": _TRIGAMMA for n in range(5)}  # each variant has a sample with n = 0
 
