@@ -1,4 +1,4 @@
-"""Cases that a sceptic found: right gradients that were refused, wrong ones that passed."""
+"""From a hunt for wrong verdicts: right gradients that were refused, wrong ones that passed."""
 
 import numpy as np
 import pytest
