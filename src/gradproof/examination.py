@@ -184,8 +184,10 @@ class Examination:
     def _compare_where_outputs_kink(self) -> None:
         """Outputs that kink, beside smooth ones: every source's claim for them has to be a subgradient."""
         outputs = self.referee.probes.outputs if "numeric" in self.options.sources else None
-        for name in self.hearing.testimonies if outputs else ():
-            for group in outputs.kinked if outputs else ():
+        if outputs is None:
+            return
+        for name in self.hearing.testimonies:
+            for group in outputs.kinked:
                 gradient = once(self.hearing.asked[name], group.cotangent)
                 self.findings.append(self.referee.judge_kinked(name, gradient, group))
 

@@ -31,7 +31,8 @@ JUDGED_SHARE = 0.5
 """Of the outputs that has to be judged before anything is said of the whole."""
 
 UNRESOLVED = 2.0**-7
-"""Bar, as a share of the output's slope or of its secant over the whole probe, whichever is steeper,, above which a slope is noise."""
+"""Bar, as a share of the output's slope or of its secant over the whole probe, whichever is steeper, above
+which a slope is noise."""
 
 WEIGHT_RANGE = {2.0**-53: 100, 2.0**-24: 20}
 """Powers of two by which a weight may lie below the largest, by unit roundoff: a cotangent and its products with

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.numeric.ladder import FIRST_STEP, Slope, finest_step, sharpen
+from gradproof.numeric.ladder import Slope, hidden_kinks
 from gradproof.numeric.line import Line
 from gradproof.verdict import Estimate
 
@@ -46,9 +46,7 @@ class Parts(NamedTuple):
 
     def hidden_kink(self) -> float:
         """By how much kinks too close to be seen can have shifted the slope of the sum."""
-        sharp = sharpen(self.line, self.slope, finest_step(self.line, FIRST_STEP))
-        jumps = np.minimum(np.abs(self.slope.jump) + self.slope.jump_bar, np.abs(sharp.jump) + sharp.jump_bar)
-        return self._reach(jumps) / 2
+        return self._reach(hidden_kinks(self.line, self.slope))
 
     def _reach(self, sizes: HostArray) -> float:
         here = self.weights != 0

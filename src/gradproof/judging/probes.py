@@ -14,7 +14,7 @@ from gradproof.judging.probed import SHIFTED_STEP, Probed
 from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.climb import climb
 from gradproof.numeric.complex_step import complex_step
-from gradproof.numeric.ladder import FIRST_STEP, finest_step, sharpen
+from gradproof.numeric.ladder import hidden_kinks
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe, gaussian_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
@@ -45,7 +45,7 @@ class Probes:
                 first = first if self.signs is None else self.along(self.draw(sign_probe))
         else:
             first = self.outputs.along(self.outputs.probe)
-        first.narrow(complex_step(self.sampler, first.probe, Bundles(self.cotangent, most=1), first.slope))
+        first.narrow(complex_step(self.sampler, first.probe, self._sum, first.slope))
         along = self.along if self.outputs is None else self.outputs.along
         return [first] + [along(self.draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)]
 
@@ -60,6 +60,11 @@ class Probes:
     def cotangent(self) -> HostArray:
         """By which outputs are weighed, shape of the output: 1.0 for a scalar."""
         return np.asarray(1.0) if self.outputs is None else self.outputs.cotangent
+
+    @cached_property
+    def _sum(self) -> Bundles:
+        """All judged outputs in one."""
+        return Bundles(self.cotangent, most=1)
 
     def of_leaf(self, leaf: int) -> list[Probed]:
         """Probes along which only leaf number `leaf` moves."""
@@ -89,9 +94,7 @@ class Probes:
         line = self.sampler.line(probe)
         slope, second = climb(line), climb(line, first_step=SHIFTED_STEP)
         sure = ~(slope.kink | slope.broken) & (np.abs(slope.value - second.value) <= slope.bar + second.bar)
-        sharp = sharpen(line, slope, finest_step(line, FIRST_STEP))
-        hidden = np.fmin(np.abs(slope.jump) + slope.jump_bar, np.abs(sharp.jump) + sharp.jump_bar) / 2
-        bar = slope.bar + np.where(slope.one_sided, 0.0, hidden)
+        bar = slope.bar + hidden_kinks(line, slope)
         bar = np.where(sure & np.isfinite(bar), bar, np.inf)
         shape = self.sampler.output_shape
         return Estimate(slope.value.reshape(shape), bar.reshape(shape))
@@ -108,4 +111,4 @@ class Probes:
 
     def line(self, probe: Probe) -> Line:
         """The judged outputs' weighted sum along `probe`."""
-        return self.sampler.line(probe, Bundles(self.cotangent, most=1))
+        return self.sampler.line(probe, self._sum)

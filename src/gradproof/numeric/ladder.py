@@ -13,6 +13,7 @@ __all__ = [
     "Ladder",
     "Slope",
     "ascend",
+    "hidden_kinks",
     "one_side",
     "read_again",
     "rounding",
@@ -167,6 +168,13 @@ def sharpen(line: Line, slope: Slope, finest: float) -> Slope:
         return len(longer.ladder.steps) >= len(slope.ladder.steps) and not np.any(gain)
 
     return _ladder(line, float(slope.ladder.steps[0]), finest, done)
+
+
+def hidden_kinks(line: Line, slope: Slope) -> HostArray:
+    """By how much a kink too close to be seen can have shifted each slope, (m,); a one-sided slope has none to mind."""
+    sharp = sharpen(line, slope, finest_step(line, FIRST_STEP))
+    jumps = np.fmin(np.abs(slope.jump) + slope.jump_bar, np.abs(sharp.jump) + sharp.jump_bar)
+    return np.where(slope.one_sided, 0.0, jumps / 2)
 
 
 def _sharp(slope: Slope, line: Line) -> HostArray:
