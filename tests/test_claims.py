@@ -270,7 +270,7 @@ def test_a_wrong_claim_is_the_odd_one_out_and_its_worst_entry_is_named():
         "torch",
     }
     assert {f.worst for f in report.findings if f.what == "gradient" and "hand" in f.sources} == {(3,)}
-    assert f"{ROOT}[3]" in str(report)
+    assert "[3]" in str(report)
 
 
 def sines(torch, jax):

@@ -40,13 +40,16 @@ def only_breach(report):
     return finding
 
 
-def breach_of(claim, fun=loss, params=X, **options):
-    """The contract that `claim` breaks; all that every such report has in common is asserted here."""
+def breach_of(claim, fun=loss, params=X, *, tried=False, **options):
+    """The contract that `claim` breaks; all that every such report has in common is asserted here.
+
+    `tried`: whether the claim may be tried in another form, after the verdict.
+    """
     report = judged(fun, params, claim, **options)
     assert report.verdict is report.sources["hand"].verdict is Verdict.DISAGREES
     assert report.odd_one_out == "hand"
     looked_at_outputs = 60 if np.ndim(fun(params, *options.get("args", ()))) else 0
-    assert report.sources["numeric"].calls <= 2 + looked_at_outputs, (
+    assert tried or report.sources["numeric"].calls <= 2 + looked_at_outputs, (
         "the contract comes before any arithmetic"
     )
     assert "hand" not in report.gradients
@@ -137,7 +140,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_gradient_of_another_shape_is_not_broadcast(shape):
-    finding = breach_of(SHAPES[shape])
+    finding = breach_of(SHAPES[shape], tried=True)
     assert (finding.reason, finding.leaf) == (Reason.SHAPE, ROOT)
     assert finding.detail == f"the claim has shape {shape}; due: (5,). Nothing is broadcast"
 

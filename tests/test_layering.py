@@ -10,7 +10,8 @@ import gradproof
 
 ORDER = (
     # Words, trees and code on the caller's own arrays: they know nothing of backends, sources or checks.
-    "arrays", "trees", "verdict", "initializers", "activations", "losses", "network", "problems",
+    "arrays", "trees", "verdict", "codes", "initializers", "activations", "losses", "nodes", "network",
+    "problems.record", "problems.curves", "problems.blocks", "problems",
     # Frameworks.
     "backend", "conformance", "sizes", "point",
     # Derivatives from function values.
@@ -19,19 +20,27 @@ ORDER = (
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.
     "judging.compare", "judging.bands", "judging.inward", "judging.parts", "judging.probed", "judging.outputs", "judging.probes", "judging.referee", "judging.attribute", "judging",
+    "options",
+    # Where a wrong gradient is wrong, and which mistake it is.
+    "locating.reader", "locating.scope", "locating.search", "locating.patterns", "locating.locate", "locating",
+    "diagnosing.names", "diagnosing.judges", "diagnosing.case", "diagnosing.guesses", "diagnosing.fits", "diagnosing.flattened", "diagnosing.partial", "diagnosing.contracts", "diagnosing.terms", "diagnosing.layers", "diagnosing.diagnose", "diagnosing",
+    "inquiry",
     # One Report, then its views.
-    "report.record", "report", "report.plain", "report.terminal",
+    "report.record", "report", "report.plain", "report.words", "report.view", "report.rows", "report.leaves", "report.causes", "report.blocks", "report.ending", "report.terminal",
     # The door.
-    "options", "writing", "examination", "check",
+    "writing", "examination", "check",
+    # The checker checked.
+    "faults.claims", "faults.fault", "faults.factors", "faults.terms", "faults.entries", "faults.places", "faults.forms", "faults.behaviour", "faults.backward", "faults",
+    "proving.record", "proving.trials", "proving.leaves", "proving.constants", "proving.walk", "proving", "proving.terminal",
     # What is told with it.
-    "faults", "course", "demo",
+    "course", "demo",
     # The public listing, and the command line.
     "gradproof", "cli", "__main__",
 )  # fmt: skip
 """Names below `gradproof`; "gradproof" itself is `__init__`."""
 
-LAZY = {"report.record": {"report.plain", "report.terminal"}}
-"""Imports against the order, inside functions: a Report loads a view of itself when it is asked for one."""
+LAZY = {"report.record": {"report.plain", "report.terminal"}, "proving.record": {"proving.terminal"}}
+"""Imports against the order, inside functions: a Report or a Proof loads a view of itself when it is asked for one."""
 
 OUTSIDE = {"array_api_compat", "numpy", "optree", "rich"}
 """What the core depends on, besides the standard library."""

@@ -20,11 +20,13 @@ def words(line):
 def output():
     """What each Python block printed; the blocks share one namespace, as a reader would type them."""
     namespace, printed = {}, []
-    for language, code in BLOCKS:
-        if language == "python":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(code, "README.md", "exec"), namespace)
-            printed.append(out.getvalue())
+    with pytest.MonkeyPatch.context() as terminal:
+        terminal.setenv("COLUMNS", "100")
+        for language, code in BLOCKS:
+            if language == "python":
+                with contextlib.redirect_stdout(io.StringIO()) as out:
+                    exec(compile(code, "README.md", "exec"), namespace)
+                printed.append(out.getvalue())
     return printed
 
 

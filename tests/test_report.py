@@ -1,6 +1,7 @@
 """What a Report holds and shows."""
 
 import json
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,40 +35,13 @@ def test_the_answer_stands_in_the_last_line(right, wrong):
     assert str(wrong).splitlines()[-1] == "✗ DISAGREES  hand is the odd one out; numeric, jax and torch agree"
 
 
-def test_the_worst_leaf_stands_last_in_the_table_with_the_value_of_every_source(wrong):
-    lines = render(wrong, width=100).splitlines()
-    row = next(line for line in lines if "✗" in line)
-    entry = next(line for line in lines if "jax +" in line or "jax -" in line)
-    assert lines.index(entry) == lines.index(row) + 1
-    assert row.split()[0] == entry.split("[")[0] + "[" + entry.split("[")[1] or row.startswith(entry[:3])
-    values = dict(zip(entry.split()[-6::2], map(float, entry.split()[-5::2]), strict=True))
+def test_every_source_has_its_value_at_the_worst_entry(wrong):
+    (entry,) = (line for line in render(wrong, width=140).splitlines() if "jax +" in line or "jax -" in line)
+    assert entry.split()[0] == "[0]"
+    values = {name: float(value) for name, value in re.findall(r"(\w+) ([+-][\d.e-]+) ±", entry)}
+    assert next(iter(values)) == "hand"
     assert values["hand"] == pytest.approx(-values["jax"])
     assert values["jax"] == pytest.approx(values["torch"])
-
-
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_no_line_is_wider_than_the_terminal(wrong, width):
-    assert max(map(len, render(wrong, width=width).splitlines())) <= width
-
-
-def test_forty_lines_hold_a_report_of_many_leaves():
-    params = [np.full(3, float(i + 1)) for i in range(60)]
-    report = check(
-        lambda ps: sum((p**2).sum() for p in ps),
-        params,
-        grad=lambda ps: [2.1 * p for p in ps],
-        sources=SOURCES,
-    )
-    text = render(report, width=100)
-    assert len(text.splitlines()) <= 40
-    assert "48 more leaves" in text
-
-
-def test_a_name_in_brackets_is_not_taken_for_markup():
-    report = check(
-        lambda p: square(p["[red]x[/red]"]), {"[red]x[/red]": np.ones(2)}, grad=lambda p: p, sources=SOURCES
-    )
-    assert "[red]x[/red]" in str(report)
 
 
 def test_the_certificate_is_shown_with_its_confidence_and_seed():
@@ -147,7 +121,3 @@ def test_undecided_is_raised_with_its_reason():
             lambda x: (x / x.sum()).sum() * np.inf, np.ones(2), grad=lambda x: x, sources=SOURCES
         )
     assert caught.value.report.reason is Reason.DOMAIN
-
-
-def test_the_first_line_of_code_names_the_answer_when_printed_narrow(right):
-    assert render(right, width=40).splitlines()[-1].endswith("torch")

@@ -8,12 +8,16 @@ from gradproof import initializers, numeric
 from gradproof.activations import Activation
 from gradproof.backend import Backend, BackendError, backend_for
 from gradproof.check import GradientMismatch, assert_gradients, check, check_problem
+from gradproof.codes import explain
 from gradproof.conformance import conformance
+from gradproof.diagnosing import first_wrong_node
 from gradproof.losses import Loss
 from gradproof.network import Layer, Network
+from gradproof.nodes import Node
 from gradproof.problems import Problem
+from gradproof.proving import BlindSpot, Outcome, Proof, Trial, prove, prove_problem
 from gradproof.report import Report, SourceResult
-from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
+from gradproof.verdict import Certificate, Diagnosis, Estimate, Finding, Location, Reason, Verdict
 
 __version__ = "0.1.0"
 
@@ -21,23 +25,34 @@ __all__ = [
     "Activation",
     "Backend",
     "BackendError",
+    "BlindSpot",
     "Certificate",
+    "Diagnosis",
     "Estimate",
     "Finding",
     "GradientMismatch",
     "Layer",
+    "Location",
     "Loss",
     "Network",
+    "Node",
+    "Outcome",
     "Problem",
+    "Proof",
     "Reason",
     "Report",
     "SourceResult",
+    "Trial",
     "Verdict",
     "assert_gradients",
     "backend_for",
     "check",
     "check_problem",
     "conformance",
+    "explain",
+    "first_wrong_node",
     "initializers",
     "numeric",
+    "prove",
+    "prove_problem",
 ]

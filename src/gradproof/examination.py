@@ -12,17 +12,22 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.backend import load
+from gradproof.inquiry import Inquest, Inquiry
 from gradproof.judging import JUDGED_SHARE, Referee, compare_arrays, plain_cotangent
 from gradproof.numeric.probe import Probe, sign_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.options import Options, default_resolution
-from gradproof.point import take_point
+from gradproof.point import UNIT_ROUNDOFF, take_point
 from gradproof.report import Report
 from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, once, testify_tangent
 from gradproof.sources.contracts import ContractBroken, changed, changed_args, fingerprint
 from gradproof.sources.exact import Source, with_note
+from gradproof.sources.rounding import Movement
 from gradproof.verdict import Estimate, Finding, Reason, Verdict
 from gradproof.writing import Evidence
+
+SLIGHT = 1e-5
+"""Share of the value below which another one is more likely of another precision than of another formula."""
 
 
 class Examination:
@@ -40,6 +45,7 @@ class Examination:
         # Probes do not depend on which sources are asked, nor on how often.
         self.rng, self.rounding_rng = np.random.default_rng(options.seed).spawn(2)
         self.findings: list[Finding] = []
+        self.inquest = Inquest()
 
     def report(self) -> Report:
         """Everything there is to say."""
@@ -54,6 +60,7 @@ class Examination:
             self._compare_where_outputs_kink()
             self._settle_disputes()
             self._compare_tangents()
+            self.inquest = self._inquire()
         evidence = Evidence(
             self.options,
             self.resolution,
@@ -62,6 +69,7 @@ class Examination:
             self.sampler,
             self.hearing,
             self.referee,
+            self.inquest,
         )
         return evidence.report()
 
@@ -149,7 +157,7 @@ class Examination:
     def _compare_values(self) -> None:
         """Sources that compute another function are said to do so, and compared no further."""
         judged = self.cotangent != 0
-        base = Estimate(np.where(judged, self.sampler.value, 0.0), np.where(judged, self.sampler.spread, 0.0))
+        base = self._own_value(judged)
         testimonies = self.hearing.testimonies
         for name in [name for name, testimony in testimonies.items() if testimony.value is not None]:
             finding = self._compare(("value", (name, "fun"), None), testimonies[name].value, base)
@@ -161,6 +169,13 @@ class Examination:
             )
             if differs:
                 del testimonies[name]
+
+    def _own_value(self, judged: HostArray) -> Estimate:
+        """The function's own value, with the rounding of its last digits and what repeated calls differed by."""
+        value = np.where(judged, self.sampler.value, 0.0)
+        unit_roundoff = max(self.sampler.placement.unit_roundoff, UNIT_ROUNDOFF.get(self.sampler.dtype, 0.0))
+        rounded = Movement(value).estimate(unit_roundoff, self.point.longest_axis)
+        return Estimate(value, rounded.bar + np.where(judged, self.sampler.spread, 0.0))
 
     def _compare_pairs(self) -> None:
         for pair in combinations(self.hearing.testimonies, 2):
@@ -209,6 +224,8 @@ class Examination:
         ]
         if any(_disagrees(finding) for finding in closer):
             self.findings += closer
+        elif all(finding.reason is Reason.SUBGRADIENT for finding in closer):
+            self.findings[position] = replace(dispute, verdict=Verdict.AGREES, reason=Reason.SUBGRADIENT)
         else:
             self.findings[position] = replace(dispute, verdict=Verdict.UNDECIDED, reason=Reason.DISPUTED)
 
@@ -250,6 +267,12 @@ class Examination:
                 error.add_note("gradproof: raised by the claimed jvp at params (source hand)")
                 raise
 
+    def _inquire(self) -> Inquest:
+        numeric = "numeric" in self.options.sources
+        return Inquiry(
+            self.hearing, self.referee if numeric else None, self.findings, self.sampler.fun
+        ).inquest()
+
     def _compare(
         self, about: tuple[str, tuple[str, str], str | None], first: Estimate | None, second: Estimate
     ) -> Finding:
@@ -268,4 +291,6 @@ def _value_detail(finding: Finding) -> str:
     if not finding.values:
         return finding.detail
     name, value = next(iter(finding.values.items()))
-    return f"{name} computes {value:.17g}, fun {finding.values['fun']:.17g}"
+    detail = f"{name} computes {value:.17g}, fun {finding.values['fun']:.17g}"
+    slight = finding.scale > 0 and finding.gap < SLIGHT * finding.scale
+    return f"{detail}: as by lower precision inside, or a rounded constant" if slight else detail

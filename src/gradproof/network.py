@@ -13,6 +13,7 @@ __all__ = ["Layer", "Network"]
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from inspect import signature
 from itertools import pairwise
 from operator import index
@@ -22,6 +23,7 @@ from gradproof.activations import ACTIVATIONS, Activation
 from gradproof.arrays import Array, Namespace, namespace
 from gradproof.initializers import random_uniform, zeros
 from gradproof.losses import LOSSES, Loss
+from gradproof.nodes import Node
 
 
 class Layer(NamedTuple):
@@ -131,6 +133,20 @@ class Network:
     def deltas(self, params: Params, x: Array, y: Array) -> tuple[Array, ...]:
         """dJ/dz (m, out) of every layer, first to last, the factor 1/m included."""
         return self._deltas(self._forward(params, x, y), y)
+
+    def nodes(self, params: Params, x: Array, y: Array) -> tuple[Node, ...]:
+        """Every layer's sums z with the delta that backpropagation gives them, first to last: see `first_wrong_node`."""
+        forward, deltas = self._forward(params, x, y), self.deltas(params, x, y)
+        return tuple(
+            Node(f"layer {i}", z, delta, partial(self._loss_from, i, forward, y))
+            for i, (z, delta) in enumerate(zip(forward.sums, deltas, strict=True))
+        )
+
+    def _loss_from(self, layer: int, forward: _Forward, y: Array, z: Array) -> Array:
+        """The mean loss, computed from the sums `z` of one layer on."""
+        for weight, bias in forward.layers[layer + 1 :]:
+            z = self.activation.function(z, forward.xp) @ weight.T + bias
+        return self.objective.value(z, y, forward.xp) / y.shape[0]
 
     def _layers(self, params: Params) -> Sequence[Layer]:
         if not isinstance(params, (tuple, list)):

@@ -1,6 +1,6 @@
-"""The words of an answer: Verdict, Reason, Estimate, Finding. No behaviour beyond reading them."""
+"""The words of an answer: Verdict, Reason, Estimate, Finding, Location, Diagnosis. No behaviour beyond reading them."""
 
-__all__ = ["Certificate", "Estimate", "Finding", "Reason", "Verdict"]
+__all__ = ["Certificate", "Diagnosis", "Estimate", "Finding", "Location", "Reason", "Verdict"]
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -32,7 +32,13 @@ class Reason(Enum):
 
     # DISAGREES
     DIFFERS = "the two values differ by more than both can be off"
-    OUTVOTED = "every other source that agrees with the numeric one gives another value"
+    OUTVOTED = (
+        "the other sources agree with each other on another value; numeric was not asked, or cannot tell"
+    )
+    AGAINST_VALUES = (
+        "other sources give the same, and the function's values do not: a stopped gradient, a custom rule, or one "
+        "mistake in each of them"
+    )
     DIFFERENT_FUNCTION = "the function's value already differs here: this is not the same function"
     STRUCTURE = "the claim is not a tree like params"
     MISSING = "the claim has no array for this leaf"
@@ -79,7 +85,9 @@ class Reason(Enum):
     ROUGH = "the function's values are noisier than their last digits: rewrite what cancels, or evaluate in float64"
     VANISHING = "the derivative is zero to within what can be known here; check at a point where it is not"
     UNSTABLE = "two ladders of steps gave different slopes; the function is rougher than its values can show"
-    DISPUTED = "sources differ by more than their rounding, but by less than the numeric source can referee"
+    DISPUTED = (
+        "sources differ by more than their rounding, and nothing that was asked can tell which is right"
+    )
     NOTHING_COMPARED = "no two sources could be compared"
     # UNSUPPORTED
     NOT_INSTALLED = "its framework is not installed; `pip install` it, or leave the source out"
@@ -160,3 +168,50 @@ class Finding:
         parts = [self.verdict.value, " ~ ".join(self.sources), self.what, self.leaf or "all leaves"]
         why = self.detail or (self.reason.value if self.reason else "")
         return "  ".join(part for part in parts if part) + (f": {why}" if why else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the gradient of one source is wrong, in one leaf."""
+
+    source: str
+    leaf: str
+    pattern: str
+    """ "entries" (a few, each named), "slice" (row, column, channel), "block", "scattered" or "whole"."""
+    where: str
+    """In words: "row 3", "entries [0:4, 2:3]", "about 60 % of the entries"."""
+    share: float
+    """Of the leaf's entries that are wrong."""
+    count: int | None
+    """Number of wrong entries; None where the share was sampled."""
+    entries: tuple[tuple[int, ...], ...] = ()
+    """Indices of wrong entries, the worst first; all of them if their number is `count`."""
+    errors: tuple[float, ...] = ()
+    """The source's value minus the right one at `entries`."""
+    bars: tuple[float, ...] = ()
+    """How far each of the `errors` can be off."""
+    numeric: float = nan
+    """What the numeric source finds at the first of the `entries`, if it was asked there."""
+    numeric_bar: float = nan
+    evaluations: int = 0
+    """Of the function, to find this; 0 where another source's gradient was at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A mistake that explains the whole difference of one source in some leaves: corrected for it, the claim agrees."""
+
+    code: str
+    """Stable: "GP101". `explain(code)` tells more."""
+    source: str
+    leaves: tuple[str, ...]
+    says: str
+    """One sentence, with the fitted number."""
+    correction: str = ""
+    """What to do to the claimed gradient g, as an expression: "g / 2", "g.T"; empty where that is not known."""
+    value: float = nan
+    """The fitted number, if there is one."""
+    bar: float = nan
+    """How far it can be off."""
+    named: str = ""
+    """What the number is, of the constants at hand: "1/len(x)", "lam/len(x)"."""

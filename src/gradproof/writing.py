@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradproof.inquiry import Inquest
 from gradproof.judging import Judgement, Referee, judge_source, odd_one_out, worst_of
 from gradproof.numeric.sampling import Sampler
 from gradproof.options import Options
@@ -27,6 +28,7 @@ class Evidence:
     sampler: Sampler
     hearing: Hearing
     referee: Referee
+    inquest: Inquest
 
     def report(self) -> Report:
         """The Report."""
@@ -49,6 +51,9 @@ class Evidence:
             },
             resolution=self.resolution,
             seed=self.options.seed,
+            locations=self.inquest.locations,
+            diagnoses=self.inquest.diagnoses,
+            undiagnosed=self.inquest.undiagnosed,
             probes=self.referee.probes.probed if self._numeric_judged else (),
             nearest_kink=self._nearest_kink(),
         )
@@ -107,7 +112,8 @@ class Evidence:
         source: Any = self.sampler if name == "numeric" else self.hearing.asked.get(name)
         if source is None:
             return SourceResult(name, *judgement)
-        dtype = "float64" if source.placement.double else source.placement.point.dtypes[0]
+        placed = "float64" if source.placement.double else source.placement.point.dtypes[0]
+        dtype = source.dtype or placed
         return SourceResult(name, *judgement, dtype=dtype, calls=source.calls, seconds=source.seconds)
 
     def _tree(self, gradient: list[Estimate]) -> Any:

@@ -1,6 +1,6 @@
 """A probe, the slope along it, and what has to be looked at once more before that slope refutes anything."""
 
-__all__ = ["SHIFTED_STEP", "Probed"]
+__all__ = ["SHIFTED_STEP", "SPLITS", "Probed"]
 
 from collections.abc import Callable
 from functools import cached_property
@@ -24,6 +24,9 @@ ROUGH = 2.0**10
 
 MOST_MOVE = 0.9
 """Share of the outputs that moves at the finest step where the function is no staircase."""
+
+VISIBLE = 8.0
+"""Roundoffs by which a value has to be expected to move before its standing still shows a step."""
 
 ENOUGH = 16.0
 """Part of the gap to which the slopes that confirm it have to be known."""
@@ -103,17 +106,28 @@ class Probed:
 
     @property
     def still(self) -> bool:
-        """Whether many of the outputs do not move at all at the finest step: a claim of zero holds on that scale."""
+        """Whether many of the outputs do not move at all at the finest step, where the slope would move them visibly.
+
+        A claim of zero holds on that scale.
+        """
         line = self._outputs
         t = finest_step(line, FIRST_STEP)
+        if line is self.line and np.all(
+            np.abs(self.slope.value) * t < VISIBLE * line.unit_roundoff * np.abs(line.centre)
+        ):
+            return False
         return float(np.mean((line(t) != line.centre) | (line(-t) != line.centre))) < MOST_MOVE
 
     def confirmed(
-        self, gap: float, rng: np.random.Generator, make_line: Callable[[Probe], Line]
+        self,
+        gap: float,
+        rng: np.random.Generator,
+        make_line: Callable[[Probe], Line],
+        splits: int = SPLITS,
     ) -> Reason | None:
         """Why slopes from other steps, or along parts of the probe, do not confirm one that refutes by `gap`, if so.
 
-        They need not be known better than to a part of the gap.
+        They need not be known better than to a part of the gap. The probe is cut in two in so many ways: `splits`.
         """
         enough = gap / ENOUGH
         if self._doubt_of_gap is None or enough < self._doubt_of_gap[0]:
@@ -121,7 +135,7 @@ class Probed:
             if not self._consistent(enough):
                 doubt = Reason.UNSTABLE
             elif self.probe.count > 1 and not all(
-                self._adds_up(enough, rng, make_line) for _ in range(SPLITS)
+                self._adds_up(enough, rng, make_line) for _ in range(splits)
             ):
                 doubt = Reason.NOT_ADDITIVE
             self._doubt_of_gap = enough, doubt

@@ -16,7 +16,7 @@ import numpy as np
 from gradproof.judging.bands import MOST_BANDS, invisible
 from gradproof.judging.compare import Directional, along, compare_slope
 from gradproof.judging.outputs import Kinked
-from gradproof.judging.probed import Probed
+from gradproof.judging.probed import SPLITS, Probed
 from gradproof.judging.probes import GAUSSIAN_PROBES, Probes
 from gradproof.numeric.probe import coordinate_probe, every_entry, sign_probe
 from gradproof.numeric.sampling import Sampler
@@ -49,6 +49,8 @@ class Referee:
         self.sampler = sampler
         self.probes = Probes(sampler, rng)
         self.resolution = resolution
+        self._refuted: set[str] = set()
+        """Sources whose refutation was confirmed in full: what refutes them further is confirmed by a second ladder only."""
 
     def judge(self, name: str, gradient: Sequence[Estimate]) -> list[Finding]:
         """One finding per leaf for the gradient of source `name`, and one over all if only that refutes it."""
@@ -106,6 +108,15 @@ class Referee:
         confirmed = [self._finding(name, gradient, probed) for probed in suspects]
         refuted = [finding for finding in confirmed if finding.verdict is Verdict.DISAGREES]
         return (refuted or [finding for finding in confirmed if finding.gap > bar])[:1]
+
+    def agrees(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> bool:
+        """Whether a gradient agrees along one probe, to the resolution."""
+        return self._look(name, gradient, probed).verdict is Verdict.AGREES
+
+    def within(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> bool:
+        """Whether a gradient differs along one probe by no more than both bars, however wide they are."""
+        finding = self._look(name, gradient, probed)
+        return finding.verdict is not Verdict.DISAGREES and finding.gap <= finding.bar
 
     def judge_entry(
         self, name: str, gradient: Sequence[Estimate], leaf: int, index: tuple[int, ...]
@@ -256,7 +267,11 @@ class Referee:
         on_a_step = finding.values[finding.sources[0]] == 0 and probed.still
         if on_a_step or (self.probes.grain > 0 and probed.on_finer_scale):
             return Reason.STAIRS
-        return probed.confirmed(finding.gap, self.probes.rng, self.probes.line)
+        splits = 0 if finding.sources[0] in self._refuted else SPLITS
+        doubt = probed.confirmed(finding.gap, self.probes.rng, self.probes.line, splits)
+        if doubt is None:
+            self._refuted.add(finding.sources[0])
+        return doubt
 
 
 def _reading(relative: float) -> str:

@@ -1,13 +1,13 @@
 """Directions in parameter space, of few bits, so that x + t·v is formed without rounding and takes little memory."""
 
-__all__ = ["Probe", "coordinate_probe", "every_entry", "gaussian_probe", "sign_probe"]
+__all__ = ["Probe", "coordinate_probe", "every_entry", "gaussian_probe", "sign_probe", "uniform_probe"]
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gradproof.arrays import HostArray, blocks
+from gradproof.arrays import BLOCK, HostArray, blocks
 from gradproof.point import Point
 from gradproof.sizes import Sizes
 
@@ -52,22 +52,33 @@ class Probe:
         return sum(int(np.count_nonzero(code)) for code in self.codes if code is not None)
 
     def blocks(self, leaf: int) -> Iterator[tuple[slice, HostArray]]:
-        """The direction of one leaf, a block of its entries at a time; nothing for a leaf that does not move."""
+        """The direction of one leaf, a block of its entries at a time; nothing for blocks that do not move."""
         code, (smallest, above) = self.codes[leaf], self.sizes[leaf]
         if code is not None:
+            flat = code.reshape(-1)
             for part in blocks(above.size):
+                if above.size > BLOCK and not flat[part].any():
+                    continue  # most blocks of a probe that moves a few entries of millions
                 exponent = above.reshape(-1)[part].astype(np.int32) + (smallest - self.bits)
-                yield part, np.ldexp(code.reshape(-1)[part].astype(np.float64), exponent)
+                yield part, np.ldexp(flat[part].astype(np.float64), exponent)
 
     def moved(self, leaves: Sequence[HostArray], t: float) -> Iterator[HostArray]:
         """x + t·v, leaf by leaf; a leaf that does not move is handed on as it is."""
         return (self._moved(i, x, t) if self.codes[i] is not None else x for i, x in enumerate(leaves))
 
     def _moved(self, leaf: int, x: HostArray, t: float) -> HostArray:
-        flat, out = x.reshape(-1), np.empty(x.size)
+        flat, out = x.reshape(-1), x.astype(np.float64).reshape(-1)
         for part, v in self.blocks(leaf):
             np.add(flat[part], t * v, out=out[part])
         return out.reshape(x.shape)
+
+    def at(self, leaf: int, indices: HostArray) -> HostArray:
+        """The direction at flat `indices` of one leaf."""
+        code, (smallest, above) = self.codes[leaf], self.sizes[leaf]
+        if code is None:
+            return np.zeros(indices.shape)
+        exponent = above.reshape(-1)[indices].astype(np.int32) + (smallest - self.bits)
+        return np.ldexp(code.reshape(-1)[indices].astype(np.float64), exponent)
 
     def only(self, masks: Sequence[HostArray]) -> "Probe":
         """The same where the masks (one per leaf, of its shape) hold, standing still elsewhere."""
@@ -135,6 +146,19 @@ def every_entry(point: Point) -> Probe:
     """Every entry moves up by its own size."""
     codes = tuple(np.broadcast_to(np.int16(1), leaf.shape) for leaf in point.leaves)
     return Probe(codes, point.sizes, bits=0)
+
+
+def uniform_probe(point: Point, leaf: int, axis: int | None, rng: np.random.Generator) -> Probe:
+    """Only one leaf moves, all entries along `axis` by the same (None: all entries), whatever their own sizes."""
+    shape, (smallest, above) = point.leaves[leaf].shape, point.sizes[leaf]
+    code = np.ones(shape, dtype=np.int16)
+    if axis is not None:
+        others = tuple(1 if a == axis else length for a, length in enumerate(shape))
+        code = code * (rng.integers(8, 16, others) * (2 * rng.integers(0, 2, others) - 1)).astype(np.int16)
+    typical = np.full(shape, int(np.median(above)), dtype=np.int8)
+    sizes = tuple(Sizes(smallest, typical) if i == leaf else other for i, other in enumerate(point.sizes))
+    codes = tuple(code if i == leaf else None for i in range(len(point.leaves)))
+    return Probe(codes, sizes, bits=0 if axis is None else 3)
 
 
 def _bits(unit_roundoff: float) -> int:

@@ -27,6 +27,8 @@ class Sampler:
     """At the point itself, float64, shape of the output."""
     spread: HostArray
     """Difference between two values at the point, shape of the output."""
+    dtype: str = "float64"
+    """Of what it returned."""
     lines: list[Line] = field(default_factory=list)
     complex_calls: int = 0
     """Calls at complex parameters."""
@@ -79,9 +81,9 @@ def sampler_for(fun: Callable[..., Any], point: Point, backend: Backend | None =
 
     Raises what `fun` raises at the point itself.
     """
-    placement, first = _precisest(fun, point, backend or point.home)
+    placement, first, dtype = _precisest(fun, point, backend or point.home)
     second = evaluated(fun, placement, point.leaves)
-    return Sampler(fun, placement, first, _spread(first, second))
+    return Sampler(fun, placement, first, _spread(first, second), dtype)
 
 
 def _spread(first: HostArray, second: HostArray) -> HostArray:
@@ -95,8 +97,14 @@ def _spread(first: HostArray, second: HostArray) -> HostArray:
 
 def evaluated(fun: Callable[..., Any], placement: Placement, leaves: Iterable[HostArray]) -> HostArray:
     """`fun` at `leaves` in this placement: a float64 host array of the output's shape."""
+    return _evaluated(fun, placement, leaves)[0]
+
+
+def _evaluated(
+    fun: Callable[..., Any], placement: Placement, leaves: Iterable[HostArray]
+) -> tuple[HostArray, str]:
     with placement.context():
-        return to_outputs(placement.bind(fun)(*placement.arrays(leaves)))[0]
+        return to_outputs(placement.bind(fun)(*placement.arrays(leaves)))
 
 
 def to_outputs(value: Any, what: str = "fun") -> tuple[HostArray, str]:
@@ -118,17 +126,16 @@ def to_outputs(value: Any, what: str = "fun") -> tuple[HostArray, str]:
     return backend_for(value).to_numpy(value).astype(np.float64), dtype
 
 
-def _precisest(fun: Callable[..., Any], point: Point, backend: Backend) -> tuple[Placement, HostArray]:
+def _precisest(fun: Callable[..., Any], point: Point, backend: Backend) -> tuple[Placement, HostArray, str]:
     """float64 if `fun` runs in it and returns it; else the caller's own precision."""
     double = Placement(point, backend, double=True)
     try:
-        with double.context():
-            value, dtype = to_outputs(double.bind(fun)(*double.arrays(point.leaves)))
+        value, dtype = _evaluated(fun, double, point.leaves)
     except Exception:
         if point.unit_roundoff == double.unit_roundoff:
             raise  # the parameters are float64 already: this is the function's own error
     else:
         if dtype == "float64":
-            return double, value
+            return double, value, dtype
     native = Placement(point, backend, double=False)
-    return native, evaluated(fun, native, point.leaves)
+    return native, *_evaluated(fun, native, point.leaves)

@@ -21,6 +21,8 @@ __all__ = [
     "ONE_SIDED",
     "Model",
     "best_window",
+    "extrapolated",
+    "gain",
     "interpolation",
     "misfit",
     "residual_noise",
@@ -114,6 +116,16 @@ def residual_noise(model: Model, samples: HostArray, levels: int = 2) -> HostArr
             np.abs(samples[-levels:] - prediction @ samples[above - np.arange(order + 1)]).max(axis=0)
         )
     return np.fmin.reduce(missed)
+
+
+def extrapolated(model: Model, samples: HostArray, step: float) -> HostArray:
+    """Coefficient of h, (m,), from all of a few `samples` (levels, m), coarsest first; the last one at `step`."""
+    return _weights(model, len(samples) - 1).coefficient @ samples[::-1] / step
+
+
+def gain(model: Model, levels: int) -> float:
+    """By how much the noise of an evaluation grows in what is extrapolated from that many levels, over the step."""
+    return _weights(model, levels - 1).gain
 
 
 def interpolation(model: Model, levels: int, step: float) -> HostArray:

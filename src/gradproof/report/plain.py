@@ -29,6 +29,9 @@ def as_plain(report: "Report") -> dict[str, Any]:
             for path, (shape, dtype) in report.leaves.items()
         ],
         "findings": _plain(report.findings),
+        "locations": _plain(report.locations),
+        "diagnoses": _plain(report.diagnoses),
+        "undiagnosed": _plain(report.undiagnosed),
         "certificate": _plain(report.certificate),
         "resolution": report.resolution,
         "seed": report.seed,

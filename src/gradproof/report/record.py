@@ -4,10 +4,10 @@ __all__ = ["Gradients", "Report", "SourceResult"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from gradproof.judging.probed import Probed
-from gradproof.verdict import Certificate, Finding, Reason, Verdict
+from gradproof.verdict import Certificate, Diagnosis, Finding, Location, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,12 @@ class Report:
     seed: int
     nearest_kink: float | None = None
     """Distance, along the first probe and in sizes of the parameters, of the nearest kink; None if none was seen."""
+    locations: tuple[Location, ...] = ()
+    """Where sources that disagree are wrong, one for each of their wrong leaves."""
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """Mistakes that would explain it, the simplest first for each leaf."""
+    undiagnosed: tuple[str, ...] = ()
+    """Sources that disagree and whose difference no known mistake explains."""
     probes: tuple[Probed, ...] = field(default=(), repr=False)
     """Every probe with its ladder, so that a view can draw error against step."""
 
@@ -71,6 +77,16 @@ class Report:
         from gradproof.report.terminal import render  # noqa: PLC0415 -- rich is imported when something is shown
 
         return render(self)
+
+    def show(self, verbosity: int = 1, file: TextIO | None = None) -> None:
+        """Print it to `file` (default: standard output), in colour if that is a terminal.
+
+        `verbosity` is 0 for the answer and a line per wrong leaf, 1 for at most 40 lines, 2 for everything.
+        Raises ValueError for another one.
+        """
+        from gradproof.report.terminal import display  # noqa: PLC0415 -- rich is imported when something is shown
+
+        display(self, verbosity, file)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays, in types that JSON has; a number that is not finite becomes None."""

@@ -13,13 +13,13 @@ __all__ = [
     "strided",
 ]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
-from gradproof.arrays import Array, HostArray, difference_norm, dtype_name, is_array, norm
+from gradproof.arrays import Array, HostArray, difference_norm, dtype_name, is_array, is_floating, norm
 from gradproof.backend import Backend, backend_for
 from gradproof.point import Placement, Point
 from gradproof.trees import leaves_by_path
@@ -33,9 +33,11 @@ differently, a cotangent that is ignored or misread is off by about 1."""
 class ContractBroken(Exception):
     """A claim that cannot be compared; `findings` says what is wrong with it, leaf by leaf."""
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[Finding], claimed: Mapping[str, HostArray] | None = None) -> None:
         super().__init__("; ".join(str(finding) for finding in findings))
         self.findings = tuple(findings)
+        self.claimed = claimed or {}
+        """The arrays of a claim of the wrong form, by path."""
 
 
 def broken(source: str, leaf: str | None, reason: Reason, detail: str) -> Finding:
@@ -54,7 +56,8 @@ def claimed_leaves(source: str, tree: Any, placement: Placement) -> list[HostArr
         if fault := _leaf_fault(claimed.get(path), shape, dtype, point.home):
             findings.append(broken(source, path, *fault))
     if findings:
-        raise ContractBroken(findings)
+        arrays = {path: _to_host(leaf) for path, leaf in claimed.items() if _is_of(leaf, point.home)}
+        raise ContractBroken(findings, arrays)
     return [_to_host(claimed[path]) for path in point.paths]
 
 
@@ -96,7 +99,8 @@ def fingerprint(array: Array) -> bytes:
 
 def changed_args(source: str, placement: Placement) -> list[Finding]:
     """A finding if the constants that were handed to `source` do not hold what they were given any more."""
-    fresh = Placement(placement.point, placement.backend, double=placement.double).args
+    with placement.context():
+        fresh = Placement(placement.point, placement.backend, double=placement.double).args
     before, now = leaves_by_path(list(fresh)), leaves_by_path(list(placement.args))
     return [
         broken(
@@ -186,6 +190,10 @@ def _form_fault(
     if dtype != due_dtype:
         return Reason.DTYPE, f"the claim has dtype {dtype}; due: {due_dtype}, like the parameter"
     return None
+
+
+def _is_of(leaf: Any, home: Backend) -> bool:
+    return isinstance(leaf, float) or (is_array(leaf) and is_floating(leaf) and backend_for(leaf) == home)
 
 
 def _surplus(source: str, path: str, point: Point) -> Finding:

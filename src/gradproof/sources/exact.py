@@ -17,7 +17,7 @@ import numpy as np
 
 from gradproof.arrays import Array, HostArray
 from gradproof.numeric.sampling import to_outputs
-from gradproof.point import Placement
+from gradproof.point import UNIT_ROUNDOFF, Placement
 from gradproof.sources.claim import Claim, Function
 from gradproof.sources.contracts import ContractBroken, changed, claimed_leaves, fingerprint
 
@@ -41,6 +41,8 @@ class Source(ABC):
         self.calls = 0
         self.seconds = 0.0
         self._strided = False
+        self.dtype = ""
+        """Of what it returned last, where it returns a value."""
 
     @final
     def ask(self, leaves: Iterable[HostArray], cotangent: HostArray, *, strided: bool = False) -> Answer:
@@ -85,6 +87,11 @@ class Source(ABC):
             self.seconds += perf_counter() - start
 
     @property
+    def unit_roundoff(self) -> float:
+        """Of the coarser of its parameters and its result."""
+        return max(self.placement.unit_roundoff, UNIT_ROUNDOFF.get(self.dtype, 0.0))
+
+    @property
     def takes_cotangent(self) -> bool:
         """Whether the gradient is pulled back from a cotangent, so that it has to be linear in it."""
         return True
@@ -106,6 +113,7 @@ class Autodiff(Source):
         backend = self.placement.backend
         result, pull = backend.vjp(self.placement.bind(self.fun), self.placement.arrays(leaves))
         value, dtype = to_outputs(result)
+        self.dtype = dtype
         if value.shape != cotangent.shape:
             return Answer(value, [])  # another function: its value is compared first, and nothing after that
         grads = pull(self._cotangent(cotangent, dtype, getattr(result, "device", None)))

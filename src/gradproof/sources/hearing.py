@@ -41,6 +41,8 @@ class Hearing:
         self.asked: dict[str, Source] = {}
         self.testimonies: dict[str, Testimony] = {}
         self.findings: list[Finding] = []
+        self.refused: dict[str, Mapping[str, HostArray]] = {}
+        """Arrays of claims that are not like the parameters, by source and path."""
         self.unsupported: dict[str, tuple[Reason, str]] = {}
 
     def hear(self, names: Sequence[str]) -> None:
@@ -98,6 +100,7 @@ class Hearing:
             testimony = testify(source, self.cotangent, self.rng, self.resolution, twice=twice)
         except ContractBroken as error:
             self.findings += error.findings
+            self.refused[source.name] = error.claimed
         else:
             self.testimonies[source.name] = testimony
         self.asked[source.name] = source

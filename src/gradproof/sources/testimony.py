@@ -145,7 +145,7 @@ def _jiggled_cotangent(source: Source, cotangent: HostArray, rng: np.random.Gene
 
 
 def _ulp(source: Source) -> float:
-    return source.placement.unit_roundoff
+    return source.unit_roundoff
 
 
 def _asked_again(source: Source, first: Answer, cotangent: HostArray, resolution: float) -> Answer:

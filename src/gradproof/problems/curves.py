@@ -1,38 +1,14 @@
-"""A Problem: one function at one point, with its claim and, where it is known, its derivative.
+"""Functions of vectors and matrices: a valley, regressions, waves, determinants."""
 
-It is the one record that `check_problem`, faults, the course, benchmarks and the command line take.
-"""
+__all__ = ["CURVES"]
 
-__all__ = ["PROBLEMS", "Problem"]
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gradproof.arrays import Array, Namespace, namespace
-
-Function = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What `check` takes, under a name. Exactly the keywords of `check`; a claim is optional."""
-
-    name: str
-    fun: Function | Mapping[str, Function]
-    params: Any
-    args: tuple[Any, ...] = ()
-    grad: Function | None = None
-    value_and_grad: Function | None = None
-    vjp: Function | None = None
-    jvp: Function | None = None
-
-    def claims(self) -> dict[str, Function]:
-        """The claim as keywords of `check`."""
-        given = {name: getattr(self, name) for name in ("grad", "value_and_grad", "vjp", "jvp")}
-        return {name: function for name, function in given.items() if function is not None}
+from gradproof.problems.record import Problem
 
 
 def _xp(params: Mapping[str, Array]) -> Namespace:
@@ -89,11 +65,34 @@ def _volume_gradient(params: Mapping[str, Array]) -> dict[str, Array]:
     }
 
 
+def _ridge(params: Mapping[str, Array], x: Array, y: Array, lam: float) -> Array:
+    xp = _xp(params)
+    error = x @ params["w"] + params["b"] - y
+    return 0.5 * xp.mean(error * error) + 0.5 * lam * xp.sum(params["w"] * params["w"])
+
+
+def _ridge_gradient(params: Mapping[str, Array], x: Array, y: Array, lam: float) -> dict[str, Array]:
+    xp = _xp(params)
+    residual = (x @ params["w"] + params["b"] - y) / y.shape[0]
+    return {"w": x.T @ residual + lam * params["w"], "b": xp.sum(residual)}
+
+
+def _log_determinant(a: Array) -> Array:
+    xp = namespace(a)
+    return xp.linalg.slogdet(a @ a.T + xp.eye(a.shape[0], dtype=a.dtype))[1]
+
+
+def _log_determinant_gradient(a: Array) -> Array:
+    # d log det M = tr(M⁻¹ dM): Petersen & Pedersen 2012, "The matrix cookbook", equation 43.
+    xp = namespace(a)
+    return 2.0 * xp.linalg.inv(a @ a.T + xp.eye(a.shape[0], dtype=a.dtype)) @ a
+
+
 def _random(*shape: int, seed: int) -> Any:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-PROBLEMS: tuple[Problem, ...] = (
+CURVES: tuple[Problem, ...] = (
     Problem("rosenbrock", _rosenbrock, _random(6, seed=1), grad=_rosenbrock_gradient),
     Problem(
         "logistic regression",
@@ -106,5 +105,13 @@ PROBLEMS: tuple[Problem, ...] = (
     Problem(
         "volume", _volume, {"a": _random(3, 5, seed=6), "shift": _random(2, seed=7)}, grad=_volume_gradient
     ),
+    Problem(
+        "ridge regression",
+        _ridge,
+        {"w": _random(5, seed=8), "b": np.asarray(-0.4)},
+        args=(_random(12, 5, seed=9), _random(12, seed=10), 0.7),
+        grad=_ridge_gradient,
+    ),
+    Problem("log determinant", _log_determinant, _random(4, 4, seed=11), grad=_log_determinant_gradient),
 )
-"""Small smooth functions in the array API, on numpy, with gradients written by hand: single arrays and trees."""
+"""Of one array, or of a few in a dict."""

@@ -1,0 +1,71 @@
+"""Claims that lost information: the same value along an axis, fewer digits. There is nothing to correct them to."""
+
+__all__ = ["flattened"]
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradproof.arrays import HostArray
+from gradproof.diagnosing.case import Case
+from gradproof.verdict import Diagnosis, Estimate
+
+ALIKE = 1e-12
+"""Share of the largest by which entries that hold the same number may differ."""
+
+DIGITS = (("float32", np.float32, 2.0**-21), ("float16", np.float16, 2.0**-8))
+"""Name, dtype, and eight roundoffs: how far a gradient computed in it is off, entry by entry."""
+
+
+def flattened(case: Case) -> Iterator[Diagnosis]:
+    """Every such claim that agrees with what is left of the right gradient."""
+    yield from _copied(case)
+    yield from _alike(case)
+    yield from _few_digits(case)
+
+
+def _copied(case: Case) -> Iterator[Diagnosis]:
+    """Bit for bit what was given for another leaf, which is not zero."""
+    claim = case.claim.value
+    for other, estimate in enumerate(case.gradient):
+        alike = other != case.leaf and np.array_equal(estimate.value.reshape(-1), claim.reshape(-1))
+        if alike and claim.size > 1 and np.ptp(claim) > 0:
+            says = f"holds a copy of what was given for {case.point.paths[other]}"
+            yield Diagnosis("GP119", case.source, (case.path,), says)
+
+
+def _alike(case: Case) -> Iterator[Diagnosis]:
+    claim = case.claim.value
+    axes: list[int | None] = [None] if claim.ndim < 2 else [None, *range(claim.ndim)]
+    for axis in axes:
+        length = claim.size if axis is None else claim.shape[axis]
+        if length < 2 or not claim.any() or not _constant_along(claim, axis):
+            continue
+        where = "every entry" if axis is None else f"every entry along axis {axis}"
+        for words, factor in (("mean", 1.0), ("sum", 1.0 / length)):
+            if case.judge.same_mean(axis, factor):
+                yield Diagnosis(
+                    "GP126", case.source, (case.path,), f"holds the {words} of the right values in {where}"
+                )
+                return
+
+
+def _constant_along(claim: HostArray, axis: int | None) -> bool:
+    return bool(np.all(np.ptp(claim, axis=axis) <= ALIKE * np.abs(claim).max()))
+
+
+def _few_digits(case: Case) -> Iterator[Diagnosis]:
+    claim = case.claim
+    whole_numbers = np.array_equal(claim.value, np.round(claim.value))
+    if case.point.dtypes[case.leaf] != "float64" or whole_numbers:
+        return
+    for name, dtype, ulps in reversed(DIGITS):
+        with np.errstate(over="ignore"):
+            rounded = claim.value.astype(dtype).astype(np.float64)
+        if not np.array_equal(rounded, claim.value):
+            continue
+        wider = Estimate(claim.value, claim.bar + ulps * np.abs(claim.value))
+        if case.judge.within(wider):
+            says = f"has the digits of {name} only: every entry is a {name} number, and right to its rounding"
+            yield Diagnosis("GP111", case.source, (case.path,), says)
+            return

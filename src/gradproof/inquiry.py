@@ -1,0 +1,202 @@
+"""After a refutation: for every source that disagrees, where it is wrong and which mistake would explain it."""
+
+__all__ = ["Inquest", "Inquiry"]
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gradproof.diagnosing import (
+    PLACES,
+    ByProbes,
+    ByReference,
+    Case,
+    Constants,
+    Explained,
+    by_reason,
+    diagnose,
+    first_wrong_node,
+    merged,
+    misweighted_term,
+    summed,
+)
+from gradproof.judging import Probed, Referee, judge_source
+from gradproof.locating import Located, by_reference, by_values, refereed
+from gradproof.network import Network
+from gradproof.numeric.probe import gaussian_probe
+from gradproof.sources import Hearing
+from gradproof.verdict import Diagnosis, Estimate, Finding, Location, Reason, Verdict
+
+MOST_LEAVES = 24
+"""Wrong leaves that are looked into, the worst first; a mistake in more is told from those."""
+
+
+class Inquest(NamedTuple):
+    """What came out."""
+
+    locations: tuple[Location, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    undiagnosed: tuple[str, ...] = ()
+
+
+class Inquiry:
+    """Looks into the sources that disagree."""
+
+    def __init__(
+        self,
+        hearing: Hearing,
+        referee: Referee | None,
+        findings: Sequence[Finding],
+        function: Callable[..., Any],
+    ) -> None:
+        self.hearing = hearing
+        self.referee = referee
+        """None if the numeric source was not asked."""
+        self.findings = findings
+        self.point = hearing.point
+        self.constants = Constants(self.point, function)
+        self.verdicts = {name: judge_source(name, findings).verdict for name in hearing.asked}
+
+    def inquest(self) -> Inquest:
+        """Locations and diagnoses of every source that disagrees."""
+        wrong = [name for name, verdict in self.verdicts.items() if verdict is Verdict.DISAGREES]
+        locations: list[Location] = []
+        diagnoses: list[Diagnosis] = []
+        undiagnosed = []
+        for name in wrong:
+            of_source = self._contracts(name) if name not in self.hearing.testimonies else []
+            if name in self.hearing.testimonies:
+                explained = self._leaves(name)
+                locations += [e.located.location for e in explained.values() if e.located]
+                leaves = tuple(self.point.paths[leaf] for leaf in explained)
+                layer = self._layer(name, leaves)
+                of_source = layer + [d for e in explained.values() for d in e.diagnoses]
+                if not layer and (any(not e.diagnoses for e in explained.values()) or not of_source):
+                    undiagnosed.append(name)
+            elif not of_source:
+                undiagnosed.append(name)
+            diagnoses += merged(of_source)
+        diagnoses += self._kinks()
+        return Inquest(tuple(locations), tuple(diagnoses), tuple(undiagnosed))
+
+    def _kinks(self) -> list[Diagnosis]:
+        """Exact sources that differ where the function has a kink: each may take another subgradient."""
+        met = {
+            (f.sources[0], f.leaf) for f in self.findings
+            if f.what == "slope" and f.reason in (Reason.SUBGRADIENT, Reason.KINK, Reason.KINKS)
+        }  # fmt: skip
+        found = []
+        for f in self.findings:
+            apart = f.what == "gradient" and f.excess > 1
+            if apart and all((name, f.leaf) in met for name in f.sources):
+                values = ", ".join(f"{name} {value:.6g}" for name, value in f.values.items())
+                says = f"takes another value than {f.sources[1]} at a kink of the function ({values})"
+                found.append(Diagnosis("GP109", f.sources[0], (str(f.leaf),), says))
+        return merged(found)
+
+    def _contracts(self, name: str) -> list[Diagnosis]:
+        found = by_reason(self.findings, name)
+        claimed = self.hearing.refused.get(name)
+        shapes = [
+            f.reason is Reason.SHAPE for f in self.findings if f.sources == (name,) and f.what == "contract"
+        ]
+        if claimed and shapes and all(shapes):
+            better = summed(name, self.point, claimed, lambda gradient: self._agrees(name, gradient))
+            found = [better, *found] if better else found
+        return found
+
+    def _agrees(self, name: str, gradient: list[Estimate]) -> bool:
+        truth = self._truth(name)
+        if truth is not None:
+            return all(
+                ByReference(g, t, self._resolution).agrees(g) for g, t in zip(gradient, truth, strict=True)
+            )
+        if self.referee is None:
+            return False
+        return all(f.verdict is Verdict.AGREES for f in self.referee.judge(name, gradient))
+
+    @property
+    def _resolution(self) -> float:
+        return self.hearing.resolution
+
+    def _truth(self, name: str) -> list[Estimate] | None:
+        """The gradient of an exact source that agrees, if there is one."""
+        for other, testimony in self.hearing.testimonies.items():
+            if other != name and self.verdicts[other] is Verdict.AGREES and testimony.gradient:
+                return testimony.gradient
+        return None
+
+    def _leaves(self, name: str) -> Mapping[int, Explained]:
+        against = [
+            f for f in self.findings
+            if name in f.sources and f.verdict is Verdict.DISAGREES and f.what in ("slope", "gradient", "entries")
+            and all(other in ("numeric", name) or self.verdicts.get(other) is Verdict.AGREES for other in f.sources)
+        ]  # fmt: skip
+        paths = dict.fromkeys(f.leaf for f in sorted(against, key=lambda f: -f.excess))
+        leaves = [self.point.paths.index(path) for path in paths if path is not None]
+        leaves = leaves or (list(range(len(self.point.paths))) if paths else [])
+        return {leaf: explained for leaf in leaves[:MOST_LEAVES] if (explained := self._leaf(name, leaf))}
+
+    def _leaf(self, name: str, leaf: int) -> Explained | None:
+        gradient = self.hearing.testimonies[name].gradient
+        truth, path = self._truth(name), self.point.paths[leaf]
+        judge: ByReference | ByProbes
+        if truth is not None:
+            judge = ByReference(gradient[leaf], truth[leaf], self._resolution)
+        elif self.referee is not None and not any(
+            p.kink or p.doubt for p in self.referee.probes.of_leaf(leaf)
+        ):
+            judge = ByProbes(self.referee, name, gradient, leaf)
+        else:
+            return None
+        case = Case(name, leaf, gradient, self.point, self.constants, judge)
+
+        def locate(_: Case) -> Located | None:
+            if truth is not None:
+                return by_reference(name, path, gradient[leaf], truth[leaf])
+            return by_values(name, leaf, gradient, self.referee.probes) if self.referee else None
+
+        explained = diagnose(
+            case, locate, lambda corrected: by_reference(name, path, gradient[leaf], corrected)
+        )
+
+        explained = self._refereed(leaf, gradient, explained)
+        if self.referee is None or any(d.code not in PLACES for d in explained.diagnoses):
+            return explained
+        terms = list(misweighted_term(case, self.referee, self._probes(leaf)))
+        return explained._replace(diagnoses=[*terms, *explained.diagnoses])
+
+    def _refereed(self, leaf: int, gradient: Sequence[Estimate], explained: Explained) -> Explained:
+        """With what numeric says of the worst entry, where the leaf was probed on its own anyway."""
+        located = explained.located
+        slopes = [f for f in self.findings if f.what == "slope" and f.leaf == self.point.paths[leaf]]
+        refuted = any(f.verdict is Verdict.DISAGREES for f in slopes)
+        if located is None or self.referee is None or not refuted:
+            return explained
+        return explained._replace(located=refereed(located, leaf, gradient, self.referee.probes))
+
+    def _probes(self, leaf: int) -> list[Probed]:
+        probes = self.referee.probes if self.referee else None
+        fresh = probes.along(probes.draw(gaussian_probe, leaf), leaf) if probes else None
+        return [*probes.of_leaf(leaf), fresh] if probes and fresh else []
+
+    def _layer(self, name: str, leaves: tuple[str, ...]) -> list[Diagnosis]:
+        """The faulty step inside a hand-written network."""
+        claim = self.hearing.claim
+        network = getattr(claim.grad or claim.value_and_grad, "__self__", None)
+        if name != "hand" or not isinstance(network, Network):
+            return []
+        placement = self.hearing.asked[name].placement
+        with placement.context():
+            params = self.point.structure.unflatten(placement.arrays(self.point.leaves))
+            nodes = network.nodes(params, *placement.args[:2])
+            node = first_wrong_node(nodes, resolution=self._resolution)
+        if node is None:
+            return []
+        last = node is nodes[-1]
+        step = (
+            "the loss's residual"
+            if last
+            else f"the step back to {node.name} (its activation's derivative, or the weight after it)"
+        )
+        says = f"has a wrong delta in {node.name}, and right ones after it: {step}"
+        return [Diagnosis("GP125", name, leaves, says)]
