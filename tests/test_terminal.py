@@ -306,7 +306,10 @@ def test_a_code_of_tomorrow_prints_without_a_title():
 def test_what_does_not_agree_can_be_seen_again():
     again = 'again: check(..., seed=7, sources=["numeric", "hand", "jax", "torch"]'
     assert len(lines_with(render(made(1, "w"), 100), f"{again})")) == 1
-    assert len(lines_with(render(replace(made(1, "w"), resolution=0.05), 100), f"{again}, resolution=0.05)")) == 1
+    assert (
+        len(lines_with(render(replace(made(1, "w"), resolution=0.05), 100), f"{again}, resolution=0.05)"))
+        == 1
+    )
     assert "again" not in render(check_problem(course_problem(1.0), sources=SOURCES))
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradproof.diagnosing import (
-    PLACES,
     ByProbes,
     ByReference,
     Case,
     Constants,
     Explained,
     by_reason,
+    convincing,
     diagnose,
     first_wrong_node,
     merged,
@@ -160,10 +160,12 @@ class Inquiry:
         )
 
         explained = self._refereed(leaf, gradient, explained)
-        if self.referee is None or any(d.code not in PLACES for d in explained.diagnoses):
+        if self.referee is None or any(map(convincing, explained.diagnoses)):
             return explained
         terms = list(misweighted_term(case, self.referee, self._probes(leaf)))
-        return explained._replace(diagnoses=[*terms, *explained.diagnoses])
+        named = [term for term in terms if term.named]
+        others = [term for term in terms if not term.named]
+        return explained._replace(diagnoses=[*named, *explained.diagnoses, *others])
 
     def _refereed(self, leaf: int, gradient: Sequence[Estimate], explained: Explained) -> Explained:
         """With what numeric says of the worst entry, where the leaf was probed on its own anyway."""

@@ -1,6 +1,6 @@
 """From one wrong leaf to the mistakes that explain it, and from many leaves to one list."""
 
-__all__ = ["Explained", "diagnose", "merged"]
+__all__ = ["Explained", "convincing", "diagnose", "merged"]
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -30,6 +30,10 @@ PLACES = ("GP123", "GP108")
 """Codes that tell where, and not what: the last to be told."""
 
 
+SUMMANDS = ("GP121", "GP127")
+"""Codes of a multiple of something that is added: convincing only if the number has a name."""
+
+
 class Explained(NamedTuple):
     """What explains one leaf, and where it is wrong."""
 
@@ -57,6 +61,13 @@ def diagnose(
     return Explained(_sorted(diagnoses)[:MOST], located)
 
 
+def convincing(diagnosis: Diagnosis) -> bool:
+    """Whether a diagnosis tells what the mistake is, and not merely where, or with a number that means nothing."""
+    if diagnosis.code in SUMMANDS:
+        return any(letter.isalpha() for letter in diagnosis.named)
+    return diagnosis.code not in PLACES
+
+
 def merged(diagnoses: Iterable[Diagnosis]) -> list[Diagnosis]:
     """The same mistake in several leaves told once, those of the most leaves first."""
     groups: dict[tuple[str, str, str, str], list[Diagnosis]] = {}
@@ -67,7 +78,7 @@ def merged(diagnoses: Iterable[Diagnosis]) -> list[Diagnosis]:
         replace(group[0], leaves=tuple(dict.fromkeys(leaf for d in group for leaf in d.leaves)))
         for group in groups.values()
     ]
-    return sorted(told, key=lambda d: (d.code in PLACES, -len(d.leaves), _rank(d)))
+    return sorted(told, key=lambda d: (d.code in PLACES, not convincing(d), -len(d.leaves), _rank(d)))
 
 
 def _of_whole_leaf(case: Case) -> Iterator[tuple[Diagnosis, Estimate | None]]:
