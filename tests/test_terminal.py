@@ -175,7 +175,7 @@ def test_what_is_wrong_with_the_claim_comes_first():
 
 
 @pytest.mark.parametrize(
-    ("where", "shown"), [("scattered", "scattered (about 62 % of 4)"), ("about 62 % of the entries", "about 62 % of the entries (of 4)")]
+    ("where", "shown"), [("scattered", "scattered (about 62% of 4)"), ("about 62 % of the entries", "about 62 % of the entries (of 4)")]
 )  # fmt: skip
 def test_a_share_that_was_sampled_is_said_once(where, shown):
     text = render(located(made(1, "w"), where=where, count=None, share=0.62), width=100)

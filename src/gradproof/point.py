@@ -171,6 +171,11 @@ class Placement:
 
 
 def _admit(path: str, leaf: Any) -> None:
+    if callable(leaf) and not is_array(leaf):
+        raise ValueError(
+            f"{path} is a function ({type(leaf).__name__}); params hold arrays: keep functions out of the tree, as with "
+            "equinox.partition(model, equinox.is_array), or mark a dataclass field with metadata={'static': True}"
+        )
     if not is_array(leaf):
         raise ValueError(
             f"{path} is a {type(leaf).__name__}, params hold arrays: pass numpy.asarray({leaf!r}, dtype=float), "

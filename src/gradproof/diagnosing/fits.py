@@ -39,12 +39,16 @@ def _factor(case: Case) -> Iterator[tuple[Diagnosis, Estimate]]:
     says = f"is {by} × the right gradient"
     if (norm := _round_norm(case)) is not None:
         code, says = "GP128", f"was scaled to norm {norm:g}: it is {by} × the right gradient"
-    words = name.words if name else by
-    yield (
-        _diagnosis(case, code, says, f"g / ({words})" if "/" in words else f"g / {words}",
-                   inverse, inverse_bar, name),
-        corrected,
-    )  # fmt: skip
+    correction = _divided(name.words if name else by)
+    yield _diagnosis(case, code, says, correction, inverse, inverse_bar, name), corrected
+
+
+def _divided(words: str) -> str:
+    """g over what it was multiplied by."""
+    rest = words.removeprefix("1/")
+    if rest != words and (rest.isalnum() or rest.endswith(")")):
+        return f"g * {rest}"
+    return f"g / ({words})" if any(sign in words for sign in "/*-+") else f"g / {words}"
 
 
 def _inverse(name: Name | None) -> Name | None:

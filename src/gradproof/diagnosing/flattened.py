@@ -8,6 +8,7 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.diagnosing.case import Case
+from gradproof.point import UNIT_ROUNDOFF
 from gradproof.verdict import Diagnosis, Estimate
 
 ALIKE = 1e-12
@@ -57,9 +58,12 @@ def _constant_along(claim: HostArray, axis: int | None) -> bool:
 def _few_digits(case: Case) -> Iterator[Diagnosis]:
     claim = case.claim
     whole_numbers = np.array_equal(claim.value, np.round(claim.value))
-    if case.point.dtypes[case.leaf] != "float64" or whole_numbers:
+    if whole_numbers:
         return
-    for name, dtype, ulps in reversed(DIGITS):
+    coarser = [
+        entry for entry in DIGITS if UNIT_ROUNDOFF[entry[0]] > UNIT_ROUNDOFF[case.point.dtypes[case.leaf]]
+    ]
+    for name, dtype, ulps in reversed(coarser):
         with np.errstate(over="ignore"):
             rounded = claim.value.astype(dtype).astype(np.float64)
         if not np.array_equal(rounded, claim.value):

@@ -155,6 +155,7 @@ def _wrong(view: View, place: Location, size: int) -> str:
     who = "" if place.source == view.report.claim else f"{place.source}: "
     where = clipped(place.where, view.limits.characters) or place.pattern
     if place.count is not None:
-        return f"{who}{where} ({place.count} of {size})"
-    share = "" if "%" in where else f"about {100 * place.share:.2g} % "
+        told = where.endswith(f"{place.count} of {size} entries")
+        return f"{who}{where}" if told else f"{who}{where} ({place.count} of {size})"
+    share = "" if "%" in where else f"about {place.share:.0%} "
     return f"{who}{where} ({share}of {size})"
