@@ -50,6 +50,10 @@ class JaxBackend:
         """`jax.vmap`."""
         return jax.vmap(fun)
 
+    def compiled(self, fun: Callable[..., Any], /) -> Callable[..., Any]:
+        """`jax.jit`."""
+        return jax.jit(fun)
+
     def double_precision(self) -> AbstractContextManager[object]:
         """`jax_enable_x64` for this thread."""
         switch: AbstractContextManager[object] = jax.enable_x64(True)

@@ -261,3 +261,40 @@ def test_a_report_locates_every_wrong_leaf():
     assert set(by_leaf) == {"w", "b"}
     assert by_leaf["w"].entries == ((4, 5),)
     assert by_leaf["b"].pattern == "whole"
+
+
+# Trees of many leaves
+
+
+@pytest.mark.parametrize(("count", "wrong"), [(40, 1), (40, 3), (5, 1)])
+def test_leaves_that_look_right_share_their_probes(count, wrong):
+    rng = np.random.default_rng(0)
+    params = {f"p{i}": rng.normal(size=(3, 4)) * 10.0 ** rng.integers(-2, 1) for i in range(count)}
+    guilty = {f"p{i}" for i in rng.choice(count, wrong, replace=False)}
+
+    def fun(p):
+        return sum(np.sum(np.tanh(x) * np.cos(x)) for x in p.values())
+
+    def grad(p):
+        slopes = {k: np.cos(x) / np.cosh(x) ** 2 - np.tanh(x) * np.sin(x) for k, x in p.items()}
+        return {k: 1.01 * g if k in guilty else g for k, g in slopes.items()}
+
+    report = check(fun, params, grad=grad, sources=["numeric", "hand"])
+    verdicts = {f.leaf: f.verdict for f in report.findings if f.what == "slope"}
+    assert {leaf for leaf, verdict in verdicts.items() if verdict is Verdict.DISAGREES} == guilty
+    assert {verdicts[leaf] for leaf in set(params) - guilty} == {Verdict.AGREES}
+    assert report.sources["numeric"].calls < 300 + 4 * count + 80 * wrong
+
+
+def test_a_small_mistake_beside_a_large_one_in_another_leaf_is_found():
+    params = {"a": np.linspace(0.5, 1, 6), "b": np.linspace(1, 2, 6), "c": np.linspace(0.1, 0.9, 6)}
+
+    def fun(p):
+        return np.sum(np.exp(p["a"])) + np.sum(np.sin(p["b"])) + np.sum(p["c"] ** 3)
+
+    def grad(p):
+        return {"a": 2 * np.exp(p["a"]), "b": np.cos(p["b"]) * (1 + 1e-7), "c": 3 * p["c"] ** 2}
+
+    report = check(fun, params, grad=grad, sources=["numeric", "hand"])
+    wrong = {f.leaf for f in report.findings if f.verdict is Verdict.DISAGREES}
+    assert wrong == {"a", "b"}

@@ -1,6 +1,6 @@
 """Two Estimates side by side: do they agree within what each can know? Comparisons are written so that NaN fails."""
 
-__all__ = ["Directional", "along", "compare_arrays", "compare_slope"]
+__all__ = ["Directional", "along", "compare_arrays", "compare_slope", "slight_reading"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,10 @@ from gradproof.verdict import Estimate, Finding, Reason, Verdict
 
 DEVIATIONS = 6.0
 """2·exp(−6²/2) = 3e-8."""
+
+SLIGHT = 2e-3
+"""Share of the gradient below which a difference is more likely of one of those causes than a wrong formula. The
+program of a solver that stops at a tolerance has a slope that differs from the implicit one by about that tolerance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,16 @@ def compare_slope(
         "slope", names, leaf, verdict, reason, gap=gap, bar=bar, scale=scale,
         values={names[0]: claim.value, names[1]: value},
     )  # fmt: skip
+
+
+def slight_reading(relative: float) -> str:
+    """What is known to cause differences so small; nothing for a larger one."""
+    if not relative < SLIGHT:
+        return ""
+    return (
+        f"off by {relative:.1e} of the gradient: as by an iterative solver that stopped early, a rounded constant, "
+        "lower precision inside, or one entry of many"
+    )
 
 
 def _verdict(refuted: bool, bar: float, scale: float, resolution: float) -> tuple[Verdict, Reason | None]:

@@ -1,38 +1,38 @@
 """The numeric source as judge: slopes along probes, shared by all sources that are judged by them.
 
 Probes over all leaves come first: three ladders judge a tree of any size. A leaf whose own scale they cannot
-resolve, and every leaf once they refute, gets probes of its own. A refutation is said only after a second, shifted
-ladder confirmed it.
+resolve gets probes of its own; once they refute, every leaf that looks wrong, while the others share
+two. A refutation is said only after a second, shifted ladder confirmed it.
 """
 
 __all__ = ["Referee"]
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import NormalDist
 
 import numpy as np
 
 from gradproof.judging.bands import MOST_BANDS, invisible
-from gradproof.judging.compare import Directional, along, compare_slope
+from gradproof.judging.certify import certified
+from gradproof.judging.compare import Directional, along, compare_slope, slight_reading
 from gradproof.judging.outputs import Kinked
 from gradproof.judging.probed import SPLITS, Probed
 from gradproof.judging.probes import GAUSSIAN_PROBES, Probes
-from gradproof.numeric.probe import coordinate_probe, every_entry, sign_probe
+from gradproof.judging.screen import clean_leaves
+from gradproof.numeric.probe import coordinate_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 
 WORTHWHILE = 4.0
 """Factor by which a band's bar has to be narrower for yet smaller entries to be tried."""
 
-SLIGHT = 2e-3
-"""Share of the gradient below which a difference is more likely of one of those causes than a wrong formula. The
-program of a solver that stops at a tolerance has a slope that differs from the implicit one by about that tolerance."""
-
 LEAST_GAP = 2.0**-40
 """Share of the scale below which a gap refutes nothing. Claims are moved by one ulp of the parameters to see what
 rounding does to them; of ill-conditioned constants inside (a matrix of condition 10⁴ that is solved with) that shows
 nothing. No mistake in a formula is so small."""
+
+FEWEST_LEAVES = 2
+"""That are worth a probe of their own together: two probes for all of them, instead of two for each."""
 
 MOST_PARTS = 64
 """Parts into which a leaf is cut to tell entries that kink from those that do not: enough for two of 10⁷."""
@@ -55,13 +55,9 @@ class Referee:
     def judge(self, name: str, gradient: Sequence[Estimate]) -> list[Finding]:
         """One finding per leaf for the gradient of source `name`, and one over all if only that refutes it."""
         joint = [self._look(name, gradient, probed) for probed in self.probes.joint]
-        settled = all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in joint)
-        settled = settled and not any(probed.doubt or probed.kink for probed in self.probes.joint)
-        scales = np.min([along(gradient, probed.probe).scales for probed in self.probes.joint], axis=0)
+        settled, shared = self._shared(name, gradient, joint)
         findings = [
-            (self._from_joint(name, i, float(scales[i]), joint) if settled else None)
-            or self._from_leaf(name, gradient, i)
-            for i in range(len(gradient))
+            shared.get(leaf) or self._from_leaf(name, gradient, leaf) for leaf in range(len(gradient))
         ]
         if any(f.verdict is not Verdict.AGREES for f in findings):
             return findings
@@ -70,6 +66,36 @@ class Referee:
             if settled
             else self._only_jointly(name, gradient, joint, sum(f.bar for f in findings))
         )
+
+    def _shared(
+        self, name: str, gradient: Sequence[Estimate], joint: list[Finding]
+    ) -> tuple[bool, dict[int, Finding]]:
+        """Whether probes over all leaves settle the gradient; findings of leaves that probes over several settle.
+
+        Of a gradient that they refute, the leaves that look right are probed together.
+        """
+        if any(probed.doubt or probed.kink for probed in self.probes.joint):
+            return False, {}
+        everything = range(len(gradient))
+        if all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in joint):
+            return True, self._together(name, gradient, everything, self.probes.joint)
+        clean = clean_leaves(gradient, self.probes) if len(gradient) > FEWEST_LEAVES else []
+        if len(clean) < FEWEST_LEAVES:
+            return False, {}
+        probes = [self.probes.along(probed.probe.of_leaves(clean)) for probed in self.probes.joint[:2]]
+        return False, self._together(name, gradient, clean, probes)
+
+    def _together(
+        self, name: str, gradient: Sequence[Estimate], leaves: Sequence[int], probes: Sequence[Probed]
+    ) -> dict[int, Finding]:
+        """Findings of the leaves that probes over all of them settle."""
+        findings = [self._look(name, gradient, probed) for probed in probes]
+        agreed = all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in findings)
+        if not agreed or any(probed.doubt or probed.kink for probed in probes):
+            return {}
+        scales = np.min([along(gradient, probed.probe).scales for probed in probes], axis=0)
+        found = {leaf: self._from_joint(name, leaf, float(scales[leaf]), findings) for leaf in leaves}
+        return {leaf: finding for leaf, finding in found.items() if finding is not None}
 
     def _tiny_entries(self, name: str, gradient: Sequence[Estimate], bar: float) -> list[Finding]:
         """Entries that drown in the bar of the probe over all get probes of their own, over ever smaller ones.
@@ -143,11 +169,7 @@ class Referee:
         )  # fmt: skip
 
     def certificate(self, gradient: Sequence[Estimate], confidence: float) -> Certificate | None:
-        """Bound on the error of `gradient` from the Gaussian probes; None if one of them could not judge.
-
-        With K probes v ~ N(0, S²), S the sizes of the entries, and τ the largest |gap| + bar,
-        P(all |⟨e, v⟩| ≤ τ) = erf(τ / (√2·‖S·e‖))^K, so ‖S·e‖₂ ≤ τ / (√2·erfinv(α^(1/K))) with confidence 1 − α.
-        """
+        """Bound on the error of `gradient` from the Gaussian probes; None if one of them could not judge."""
         gaussian = self.probes.joint[-GAUSSIAN_PROBES:]
         outputs = self.probes.outputs
         if outputs is not None and (outputs.masked is not None or outputs.kinked):
@@ -155,11 +177,7 @@ class Referee:
         if self.probes.signs is not None or any(probed.doubt or probed.kink for probed in gaussian):
             return None
         findings = [self._look("", gradient, probed) for probed in gaussian]
-        largest = max(finding.gap + finding.bar for finding in findings)
-        quantile = (1.0 - confidence) ** (1.0 / GAUSSIAN_PROBES)
-        bound = largest / NormalDist().inv_cdf((1.0 + quantile) / 2.0)
-        scale = along(gradient, every_entry(self.sampler.point)).scale
-        return Certificate(bound, bound / scale if scale > 0 else np.inf, confidence, GAUSSIAN_PROBES)
+        return certified(findings, gradient, self.sampler.point, confidence)
 
     def _from_joint(self, name: str, leaf: int, scale: float, joint: list[Finding]) -> Finding | None:
         """What the joint probes say of one leaf: AGREES if their bars resolve its own scale, else nothing."""
@@ -213,7 +231,7 @@ class Referee:
             return finding
         if doubt := self._unconfirmed(finding, probed):
             return replace(finding, verdict=Verdict.UNDECIDED, reason=doubt)
-        return replace(finding, detail=_reading(finding.gap / finding.scale))
+        return replace(finding, detail=slight_reading(finding.gap / finding.scale))
 
     def _look(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
         """The same, at first sight."""
@@ -272,13 +290,3 @@ class Referee:
         if doubt is None:
             self._refuted.add(finding.sources[0])
         return doubt
-
-
-def _reading(relative: float) -> str:
-    """What is known to cause differences so small; nothing for a larger one."""
-    if not relative < SLIGHT:
-        return ""
-    return (
-        f"off by {relative:.1e} of the gradient: as by an iterative solver that stopped early, a rounded constant, "
-        "lower precision inside, or one entry of many"
-    )

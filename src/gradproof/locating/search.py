@@ -20,7 +20,7 @@ import numpy as np
 from gradproof.arrays import HostArray, blocks
 from gradproof.judging.probed import Probed
 from gradproof.judging.probes import Probes
-from gradproof.locating.reader import Reader
+from gradproof.judging.reader import Reader
 from gradproof.locating.scope import Scope
 from gradproof.numeric.probe import Probe, coordinate_probe, sign_probe
 from gradproof.verdict import Estimate

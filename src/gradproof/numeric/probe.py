@@ -2,7 +2,7 @@
 
 __all__ = ["Probe", "coordinate_probe", "every_entry", "gaussian_probe", "sign_probe", "uniform_probe"]
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +87,15 @@ class Probe:
             for code, mask in zip(self.codes, masks, strict=True)
         ]
         codes = tuple(code if code is not None and code.any() else None for code in kept)
+        return Probe(codes, self.sizes, self.bits)
+
+    def of_leaf(self, leaf: int) -> "Probe":
+        """The same where only one leaf moves."""
+        return self.of_leaves([leaf])
+
+    def of_leaves(self, leaves: Collection[int]) -> "Probe":
+        """The same where only these leaves move."""
+        codes = tuple(code if i in leaves else None for i, code in enumerate(self.codes))
         return Probe(codes, self.sizes, self.bits)
 
     def turned(self, signs: Sequence[HostArray]) -> "Probe":
