@@ -317,7 +317,7 @@ def test_units_that_are_switched_off_hide_what_leads_to_them():
     params = (first, Layer(random(1, 3), np.array([0.3])))
     args = (np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[0.5], [1.0]]), 0.0)
     proof = prove(network.loss, params, args=args, grad=network.gradient, faults=["sign"], seed=1)
-    assert "1 of its 3 entries have gradient zero here" in spots(proof)["[0].bias"]
+    assert "1 of its 3 entries has gradient zero here" in spots(proof)["[0].bias"]
 
 
 def test_a_symmetric_gradient_hides_a_transposition():

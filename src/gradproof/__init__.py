@@ -11,6 +11,7 @@ from gradproof.check import GradientMismatch, assert_gradients, check, check_pro
 from gradproof.codes import explain
 from gradproof.conformance import conformance
 from gradproof.diagnosing import first_wrong_node
+from gradproof.guard import GradientWarning, Guarded, guard
 from gradproof.losses import Loss
 from gradproof.network import Layer, Network
 from gradproof.nodes import Node
@@ -31,6 +32,8 @@ __all__ = [
     "Estimate",
     "Finding",
     "GradientMismatch",
+    "GradientWarning",
+    "Guarded",
     "Layer",
     "Location",
     "Loss",
@@ -51,6 +54,7 @@ __all__ = [
     "conformance",
     "explain",
     "first_wrong_node",
+    "guard",
     "initializers",
     "numeric",
     "prove",

@@ -35,6 +35,7 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
     resolution: float | None = None,
     confidence: float = 0.999,
     seed: int = 0,
+    diagnose: bool = True,
 ) -> Report:
     """Collect what several independent sources say the derivative of `fun` at `params` is, and compare.
 
@@ -50,7 +51,8 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
     `sources` names who is asked: "numeric", "hand", and any backend (default: all that are installed).
     `resolution` is the smallest relative error that had to be visible for an AGREES (default 1e-3,
     for parameters in float16 0.06, in bfloat16 0.5); what was
-    achieved is in the report. `confidence` is that of the certificate. `seed` draws the probes.
+    achieved is in the report. `confidence` is that of the certificate. `seed` draws the probes. Where the gradient is
+    refuted, the report says where and which mistake it is; not to `diagnose` saves these evaluations.
 
     Raises ValueError or TypeError for input that cannot be checked, and whatever `fun` or the claim raise at the
     point itself. Nothing of the caller's is changed.
@@ -61,6 +63,7 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
         resolution=resolution,
         confidence=confidence,
         seed=seed,
+        diagnose=diagnose,
     )
     return Examination(fun, params, args, claim, options).report()
 

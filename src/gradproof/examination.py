@@ -60,7 +60,7 @@ class Examination:
             self._compare_where_outputs_kink()
             self._settle_disputes()
             self._compare_tangents()
-            self.inquest = self._inquire()
+            self.inquest = self._inquire() if self.options.diagnose else Inquest()
         evidence = Evidence(
             self.options,
             self.resolution,

@@ -3,6 +3,7 @@
 __all__ = ["Inquest", "Inquiry"]
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from gradproof.diagnosing import (
@@ -19,15 +20,23 @@ from gradproof.diagnosing import (
     misweighted_term,
     summed,
 )
-from gradproof.judging import Probed, Referee, judge_source
+from gradproof.judging import Referee, judge_source
 from gradproof.locating import Located, by_reference, by_values, refereed
 from gradproof.network import Network
-from gradproof.numeric.probe import gaussian_probe
 from gradproof.sources import Hearing
 from gradproof.verdict import Diagnosis, Estimate, Finding, Location, Reason, Verdict
 
 MOST_LEAVES = 24
 """Wrong leaves that are looked into, the worst first; a mistake in more is told from those."""
+
+MOST_EVALUATIONS = 1000
+"""For the places of all wrong leaves of one source together."""
+
+MOST_TERMS = 3
+"""Wrong leaves whose difference is compared with terms of the function: a term is mostly in all of them."""
+
+SLIGHT = 2.0**-32
+"""Gap, as a share of the scale, below which function values cannot tell one mistake from another: 2⁻⁴⁰ is forgiven."""
 
 
 class Inquest(NamedTuple):
@@ -53,8 +62,13 @@ class Inquiry:
         """None if the numeric source was not asked."""
         self.findings = findings
         self.point = hearing.point
-        self.constants = Constants(self.point, function)
+        self._function = function
         self.verdicts = {name: judge_source(name, findings).verdict for name in hearing.asked}
+
+    @cached_property
+    def constants(self) -> Constants:
+        """What a fitted number may be named by."""
+        return Constants(self.point, self._function)
 
     def inquest(self) -> Inquest:
         """Locations and diagnoses of every source that disagrees."""
@@ -70,19 +84,26 @@ class Inquiry:
                 leaves = tuple(self.point.paths[leaf] for leaf in explained)
                 layer = self._layer(name, leaves)
                 of_source = layer + [d for e in explained.values() for d in e.diagnoses]
-                if not layer and (any(not e.diagnoses for e in explained.values()) or not of_source):
-                    undiagnosed.append(name)
+                if not layer:
+                    undiagnosed += self._unexplained(name, explained)
             elif not of_source:
                 undiagnosed.append(name)
             diagnoses += merged(of_source)
         diagnoses += self._kinks()
         return Inquest(tuple(locations), tuple(diagnoses), tuple(undiagnosed))
 
+    def _unexplained(self, name: str, explained: Mapping[int, Explained]) -> list[str]:
+        """The source, if nothing explains any of its leaves; else with the leaves that nothing explains."""
+        without = [self.point.paths[leaf] for leaf, e in explained.items() if not e.diagnoses]
+        if len(without) == len(explained):
+            return [name]
+        return [f"{name}, {leaf}" for leaf in without]
+
     def _kinks(self) -> list[Diagnosis]:
         """Exact sources that differ where the function has a kink: each may take another subgradient."""
         met = {
             (f.sources[0], f.leaf) for f in self.findings
-            if f.what == "slope" and f.reason in (Reason.SUBGRADIENT, Reason.KINK, Reason.KINKS)
+            if f.what == "slope" and f.reason is Reason.SUBGRADIENT
         }  # fmt: skip
         found = []
         for f in self.findings:
@@ -134,38 +155,65 @@ class Inquiry:
         paths = dict.fromkeys(f.leaf for f in sorted(against, key=lambda f: -f.excess))
         leaves = [self.point.paths.index(path) for path in paths if path is not None]
         leaves = leaves or (list(range(len(self.point.paths))) if paths else [])
-        return {leaf: explained for leaf in leaves[:MOST_LEAVES] if (explained := self._leaf(name, leaf))}
+        self._left = MOST_EVALUATIONS
+        found: dict[int, Explained] = {}
+        for leaf in leaves[:MOST_LEAVES]:
+            if explained := self._leaf(name, leaf, frozenset(leaves)):
+                found[leaf] = (
+                    self._with_terms(name, leaf, explained) if len(found) < MOST_TERMS else explained
+                )
+        return found
 
-    def _leaf(self, name: str, leaf: int) -> Explained | None:
+    def _leaf(self, name: str, leaf: int, wrong: frozenset[int]) -> Explained | None:
         gradient = self.hearing.testimonies[name].gradient
         truth, path = self._truth(name), self.point.paths[leaf]
         judge: ByReference | ByProbes
         if truth is not None:
             judge = ByReference(gradient[leaf], truth[leaf], self._resolution)
-        elif self.referee is not None and not any(
-            p.kink or p.doubt for p in self.referee.probes.of_leaf(leaf)
-        ):
+        elif self.referee is not None and self._plain(leaf):
             judge = ByProbes(self.referee, name, gradient, leaf)
         else:
             return None
-        case = Case(name, leaf, gradient, self.point, self.constants, judge)
+        case = Case(name, leaf, gradient, self.point, self.constants, judge, wrong=wrong)
 
         def locate(_: Case) -> Located | None:
             if truth is not None:
                 return by_reference(name, path, gradient[leaf], truth[leaf])
-            return by_values(name, leaf, gradient, self.referee.probes) if self.referee else None
+            return self._by_values(name, leaf, gradient)
 
-        explained = diagnose(
-            case, locate, lambda corrected: by_reference(name, path, gradient[leaf], corrected)
-        )
+        if truth is None and self._slight(name, leaf):
+            return Explained([], locate(case))
+        explained = diagnose(case, locate, lambda right: by_reference(name, path, gradient[leaf], right))
+        return self._refereed(leaf, gradient, explained)
 
-        explained = self._refereed(leaf, gradient, explained)
-        if self.referee is None or any(map(convincing, explained.diagnoses)):
+    def _plain(self, leaf: int) -> bool:
+        """Whether the probes of the leaf met neither kink nor doubt."""
+        probed = self.referee.probes.of_leaf(leaf) if self.referee else []
+        return not any(p.kink or p.doubt for p in probed)
+
+    def _slight(self, name: str, leaf: int) -> bool:
+        """Whether all that refutes the leaf is too small for function values to tell mistakes apart."""
+        path = self.point.paths[leaf]
+        slopes = [f for f in self.findings if f.what == "slope" and f.leaf == path and f.sources[0] == name]
+        return all(f.gap < SLIGHT * f.scale for f in slopes)
+
+    def _by_values(self, name: str, leaf: int, gradient: Sequence[Estimate]) -> Located | None:
+        if self.referee is None or self._left <= 0:
+            return None
+        located = by_values(name, leaf, gradient, self.referee.probes, self._left)
+        self._left -= located.location.evaluations if located else 0
+        return located
+
+    def _with_terms(self, name: str, leaf: int, explained: Explained) -> Explained:
+        """With terms of the function that the claim leaves out, where nothing else convinces."""
+        convinced = any(map(convincing, explained.diagnoses))
+        if self.referee is None or convinced or not self._plain(leaf) or self._slight(name, leaf):
             return explained
-        terms = list(misweighted_term(case, self.referee, self._probes(leaf)))
-        named = [term for term in terms if term.named]
-        others = [term for term in terms if not term.named]
-        return explained._replace(diagnoses=[*named, *explained.diagnoses, *others])
+        gradient = self.hearing.testimonies[name].gradient
+        judge = ByProbes(self.referee, name, gradient, leaf)
+        case = Case(name, leaf, gradient, self.point, self.constants, judge)
+        terms = list(misweighted_term(case, self.referee, [*judge.probed, judge.fresh]))
+        return explained._replace(diagnoses=[*terms, *explained.diagnoses])
 
     def _refereed(self, leaf: int, gradient: Sequence[Estimate], explained: Explained) -> Explained:
         """With what numeric says of the worst entry, where the leaf was probed on its own anyway."""
@@ -175,11 +223,6 @@ class Inquiry:
         if located is None or self.referee is None or not refuted:
             return explained
         return explained._replace(located=refereed(located, leaf, gradient, self.referee.probes))
-
-    def _probes(self, leaf: int) -> list[Probed]:
-        probes = self.referee.probes if self.referee else None
-        fresh = probes.along(probes.draw(gaussian_probe, leaf), leaf) if probes else None
-        return [*probes.of_leaf(leaf), fresh] if probes and fresh else []
 
     def _layer(self, name: str, leaves: tuple[str, ...]) -> list[Diagnosis]:
         """The faulty step inside a hand-written network."""

@@ -29,6 +29,8 @@ class Options:
     """None: `default_resolution` of the parameters."""
     confidence: float
     seed: int
+    diagnose: bool = True
+    """Whether places and mistakes are looked for after a refutation."""
 
     def __post_init__(self) -> None:
         if self.resolution is not None:

@@ -29,6 +29,8 @@ class Case:
     constants: Constants
     judge: Judge
     location: Location | None = None
+    wrong: frozenset[int] = frozenset()
+    """Numbers of all leaves of the claim that are wrong."""
 
     @property
     def path(self) -> str:
@@ -53,7 +55,7 @@ class Case:
         """c, its bar, and base + c·direction as a claim; None where the fit does not agree or says nothing."""
         if np.count_nonzero(direction) == 0 or not np.isfinite(direction).all():
             return None
-        fit = self.judge.fit(base, direction)
+        fit = self.judge.fit(base, Estimate(direction, self._bar_of(direction)))
         if fit is None or not fit[1] <= HIDDEN * max(abs(fit[0]), 2.0**-60):
             return None
         number, bar = fit

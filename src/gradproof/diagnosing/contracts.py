@@ -2,7 +2,7 @@
 
 __all__ = ["by_reason", "summed"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -39,35 +39,41 @@ def summed(
 ) -> Diagnosis | None:
     """Whether leaves of another shape agree once they are summed, or averaged, over their surplus axes."""
     for words, reduce in (("summed", np.sum), ("averaged", np.mean)):
-        repaired = [
-            _reduced(claimed.get(path), shape, reduce)
+        candidates = [
+            list(_reduced(claimed.get(path), shape, reduce))
             for path, shape in zip(point.paths, point.shapes, strict=True)
         ]
-        if any(leaf is None for leaf in repaired):
+        if not all(candidates):
             return None
-        leaves = [leaf for leaf in repaired if leaf is not None]
-        if agrees([Estimate(x, 2.0**-50 * np.abs(x) + 2.0**-52 * np.abs(x).max()) for x in leaves]):
-            wrong = tuple(
-                path for path, shape in zip(point.paths, point.shapes, strict=True)
-                if claimed[path].shape != shape
-            )  # fmt: skip
-            says = f"{name} was not {words} over an axis that the function broadcasts: {words} over it, it agrees"
-            return Diagnosis("GP105", name, wrong, says, f"g.{reduce.__name__}(axis=…)")
+        for choice in range(max(map(len, candidates))):
+            leaves = [of_leaf[min(choice, len(of_leaf) - 1)] for of_leaf in candidates]
+            if agrees([Estimate(x, 2.0**-50 * np.abs(x) + 2.0**-52 * np.abs(x).max()) for x in leaves]):
+                return _summed(name, point, claimed, words)
     return None
+
+
+def _summed(name: str, point: Point, claimed: Mapping[str, HostArray], words: str) -> Diagnosis:
+    shapes = dict(zip(point.paths, point.shapes, strict=True))
+    wrong = tuple(path for path, shape in shapes.items() if claimed[path].shape != shape)
+    if all(claimed[path].size == np.prod(shapes[path], dtype=int) for path in wrong):
+        says = "has surplus axes of length 1: without them it agrees"
+        return Diagnosis("GP117", name, wrong, says, f"g.reshape({shapes[wrong[0]]})")
+    says = f"was not {words} over an axis that the function broadcasts: {words} over it, it agrees"
+    return Diagnosis("GP105", name, wrong, says, f"g.{'sum' if words == 'summed' else 'mean'}(axis=…)")
 
 
 def _reduced(
     leaf: HostArray | None, due: tuple[int, ...], reduce: Callable[..., HostArray]
-) -> HostArray | None:
-    """The leaf reduced over the axes that it has too many of; None if no choice of axes gives the due shape."""
-    if leaf is None or not np.isfinite(leaf).all():
-        return None
+) -> Iterator[HostArray]:
+    """The leaf reduced over the axes that it has too many of, in every way that gives the due shape."""
+    if leaf is None or not leaf.size or not np.isfinite(leaf).all():
+        return
     if leaf.shape == due:
-        return leaf
+        yield leaf
+        return
     for number in range(1, leaf.ndim + 1):
         for axes in combinations(range(leaf.ndim), number):
             for keep in (False, True):
                 reduced = np.asarray(reduce(leaf, axis=axes, keepdims=keep))
                 if reduced.shape == due:
-                    return reduced
-    return None
+                    yield reduced

@@ -53,11 +53,8 @@ def diagnose(
     corrected = next((estimate for _, estimate in found if estimate is not None), None)
     located = relocate(corrected) if corrected is not None else locate(case)
     diagnoses = [diagnosis for diagnosis, _ in found]
-    if located is not None and (not diagnoses or located.location.pattern != "whole"):
-        diagnoses += _of_part(case.located(located.location), located)
-    if not diagnoses and located is not None:
-        place = by_place(case.located(located.location), located.wrong)
-        diagnoses = [place] if place else []
+    if located is not None:
+        diagnoses += _where_located(case.located(located.location), located, told=bool(diagnoses))
     return Explained(_sorted(diagnoses)[:MOST], located)
 
 
@@ -65,6 +62,8 @@ def convincing(diagnosis: Diagnosis) -> bool:
     """Whether a diagnosis tells what the mistake is, and not merely where, or with a number that means nothing."""
     if diagnosis.code in SUMMANDS:
         return any(letter.isalpha() for letter in diagnosis.named)
+    if diagnosis.code == "GP130":
+        return bool(diagnosis.named)
     return diagnosis.code not in PLACES
 
 
@@ -91,11 +90,16 @@ def _of_whole_leaf(case: Case) -> Iterator[tuple[Diagnosis, Estimate | None]]:
         if np.isfinite(guess.corrected.value).all() and case.judge.agrees(guess.corrected):
             yield settled(case, guess)
     yield from fits(case)
-    yield from ((diagnosis, None) for diagnosis in flattened(case))
 
 
-def _of_part(case: Case, located: Located) -> list[Diagnosis]:
-    return [d for d, _ in partial(case, located.wrong, complete=located.complete)]
+def _where_located(case: Case, located: Located, *, told: bool) -> list[Diagnosis]:
+    """What the wrong entries have in common, if the whole leaf was not told; at least their place."""
+    if told and located.location.pattern == "whole":
+        return []
+    found = [] if told else list(flattened(case))
+    found += [d for d, _ in partial(case, located.wrong, complete=located.complete)]
+    place = None if found or told else by_place(case, located.wrong)
+    return found + ([place] if place else [])
 
 
 def _rank(diagnosis: Diagnosis) -> int:

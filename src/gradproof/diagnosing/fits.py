@@ -37,7 +37,7 @@ def _factor(case: Case) -> Iterator[tuple[Diagnosis, Estimate]]:
     code = "GP104" if name is not None and name.kind == "size" else "GP101"
     by = shown(inverse, inverse_bar, name)
     says = f"is {by} × the right gradient"
-    if (norm := _round_norm(case)) is not None:
+    if name is None and (norm := _round_norm(case)) is not None:
         code, says = "GP128", f"was scaled to norm {norm:g}: it is {by} × the right gradient"
     correction = _divided(name.words if name else by)
     yield _diagnosis(case, code, says, correction, inverse, inverse_bar, name), corrected
@@ -69,22 +69,25 @@ def _round_norm(case: Case) -> float | None:
 def _multiple_of_parameters(case: Case) -> Iterator[tuple[Diagnosis, Estimate]]:
     theta = case.theta
     fit = case.fitted(case.claim, theta)
-    if fit is None or (np.count_nonzero(theta) < 2 and case.constants.name(fit[0], fit[1]) is None):
+    if fit is None:
         return
     number, bar, corrected = fit
     name = case.constants.name(abs(number), bar, prefer="constant")
+    if np.count_nonzero(theta) < 2 and (name is None or name.kind != "constant"):
+        return  # one number is a multiple of any other
     by = shown(abs(number), bar, name)
     words = name.words if name else by
+    what, term = ("the parameters", "θ") if words == "1" else (f"{by} × the parameters", f"{words} * θ")
     if number > 0:
-        says, correction = f"lacks {by} × the parameters", f"g + {words} * θ"
+        says, correction = f"lacks {what}", f"g + {term}"
     else:
-        says, correction = f"has {by} × the parameters too much", f"g - {words} * θ"
+        says, correction = f"has {what} too much", f"g - {term}"
     yield _diagnosis(case, "GP121", says, correction, number, bar, name), corrected
 
 
 def _constant(case: Case) -> Iterator[tuple[Diagnosis, Estimate]]:
-    fit = case.fitted(case.claim, np.ones(case.claim.shape))
-    if fit is None or (case.claim.value.size < 2 and case.constants.name(fit[0], fit[1]) is None):
+    fit = case.fitted(case.claim, np.ones(case.claim.shape)) if case.claim.value.size > 1 else None
+    if fit is None:
         return
     number, bar, corrected = fit
     name = case.constants.name(abs(number), bar)

@@ -47,7 +47,7 @@ def guesses(case: Case) -> Iterator[Guess]:
 
 def _of_both(claim: Estimate, change: Callable[..., HostArray], *how: Any) -> Estimate:
     """`change(array, *how)` made to value and bar alike."""
-    value, bar = (np.ascontiguousarray(change(x, *how)) for x in (claim.value, claim.bar))
+    value, bar = (np.array(change(x, *how), order="C") for x in (claim.value, claim.bar))
     return Estimate(value, bar)
 
 
@@ -86,6 +86,8 @@ def _axes(case: Case) -> Iterator[Guess]:
         if turned == shape:
             words = "g.T" if len(shape) == 2 else f"g.transpose({list(back)})"
             yield Guess("GP103", _is(name), words, _of_both(case.claim, np.transpose, back))
+        if turned == shape and len(shape) == 2:
+            continue  # reshaped to the same shape, it is the same
         reshaped = f"g.reshape{turned}.T" if len(shape) == 2 else f"g.reshape{turned}.transpose({list(back)})"
         yield Guess(
             "GP103", f"{_is(name)} and reshaped, not transposed back", reshaped,
@@ -156,12 +158,13 @@ def _along(axis: int, shape: tuple[int, ...]) -> str:
 
 
 def _other_leaf(case: Case) -> Iterator[Guess]:
-    for other, estimate in list(enumerate(case.gradient))[:MOST_LEAVES]:
+    for other in sorted(case.wrong)[:MOST_LEAVES]:
+        estimate = case.gradient[other]
         if other == case.leaf or estimate.value.size != case.claim.value.size:
             continue
         name = case.point.paths[other]
         yield Guess(
-            "GP119", f"stands where that of {case.path} is due, and its own was given for {name}",
+            "GP119", f"has the gradient of {case.path} where that of {name} is due, and the other way round",
             f"what was given for {name}", _of_both(estimate, np.reshape, case.claim.shape),
         )  # fmt: skip
 
@@ -187,7 +190,7 @@ def _chain_rule(case: Case) -> Iterator[Guess]:
         if factor.size and np.ptp(factor) == 0:
             continue  # that is a constant factor
         for name, by, verb in (
-            ("/", inverse, "was multiplied by"), ("·", factor, "lacks the factor"),
+            ("/", inverse, "was multiplied by"), ("*", factor, "lacks the factor"),
         ):  # fmt: skip
             if np.isfinite(by).all():
                 expression = f"g {name} {words}"

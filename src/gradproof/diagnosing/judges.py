@@ -26,7 +26,7 @@ class Judge(Protocol):
         """Whether a claim is right to its own bars, however wide they are."""
         ...
 
-    def fit(self, base: Estimate, direction: HostArray) -> tuple[float, float] | None:
+    def fit(self, base: Estimate, direction: Estimate) -> tuple[float, float] | None:
         """c for which base + c·direction fits best, and its bar; None if the direction does not show."""
         ...
 
@@ -39,6 +39,10 @@ class Judge(Protocol):
         ...
 
 
+SLACK = 2.0
+"""On the bars of two exact sources: those of rounding are estimates, and right claims were seen 1.1 of them apart."""
+
+
 @dataclass(frozen=True)
 class ByReference:
     """Judge: the gradient of a source that agrees, entry by entry."""
@@ -49,22 +53,27 @@ class ByReference:
 
     def agrees(self, corrected: Estimate) -> bool:
         """Whether a claim corrected in this way agrees, to the resolution that was asked for."""
-        finding = compare_arrays("gradient", ("", ""), None, corrected, self.truth, self.resolution)
-        return finding.verdict is Verdict.AGREES
+        wider = Estimate(corrected.value, SLACK * corrected.bar)
+        truth = Estimate(self.truth.value, SLACK * self.truth.bar)
+        return (
+            compare_arrays("gradient", ("", ""), None, wider, truth, self.resolution).verdict
+            is Verdict.AGREES
+        )
 
     def within(self, claim: Estimate) -> bool:
         """Whether a claim is right to its own bars, however wide they are."""
         return bool(np.all(np.abs(claim.value - self.truth.value) <= claim.bar + self.truth.bar))
 
-    def fit(self, base: Estimate, direction: HostArray) -> tuple[float, float] | None:
+    def fit(self, base: Estimate, direction: Estimate) -> tuple[float, float] | None:
         """c for which base + c·direction fits best, and its bar; None if the direction does not show."""
-        largest = float(np.abs(direction).max())
+        largest = float(np.abs(direction.value).max())
         if not 0 < largest < np.inf:
             return None
-        d, gap = direction.reshape(-1) / largest, (self.truth.value - base.value).reshape(-1)
-        bars = (self.truth.bar + base.bar).reshape(-1)
+        d, gap = direction.value.reshape(-1) / largest, (self.truth.value - base.value).reshape(-1)
         squares = float(d @ d)
-        return float(d @ gap) / squares / largest, float(np.abs(d) @ bars) / squares / largest
+        c = float(d @ gap) / squares / largest
+        bars = (self.truth.bar + base.bar + abs(c) * direction.bar).reshape(-1)
+        return c, float(np.abs(d) @ bars) / squares / largest
 
     def clean_except(self, wrong: HostArray) -> bool:
         """Whether the claim agrees outside of the entries marked `wrong`."""
@@ -116,15 +125,19 @@ class ByProbes:
         gradient = self._with(claim)
         return all(self._referee.within(self._source, gradient, p) for p in (*self.probed, self.fresh))
 
-    def fit(self, base: Estimate, direction: HostArray) -> tuple[float, float] | None:
+    def fit(self, base: Estimate, direction: Estimate) -> tuple[float, float] | None:
         """c for which base + c·direction fits best, and its bar; None if the direction does not show."""
         best: tuple[float, float] | None = None
         for v, probed in zip(self._directions, self.probed, strict=True):
-            along = float(direction.reshape(-1) @ v)
+            along = float(direction.value.reshape(-1) @ v)
             gap = float(probed.slope.value[0]) - float(base.value.reshape(-1) @ v)
             bar = float(probed.slope.bar[0]) + float(base.bar.reshape(-1) @ np.abs(v))
-            if along != 0 and np.isfinite(along) and (best is None or bar / abs(along) < best[1]):
-                best = gap / along, bar / abs(along)
+            if along == 0 or not np.isfinite(along):
+                continue
+            c = gap / along
+            bar += abs(c) * float(direction.bar.reshape(-1) @ np.abs(v))
+            if best is None or bar / abs(along) < best[1]:
+                best = c, bar / abs(along)
         return best
 
     def clean_except(self, wrong: HostArray) -> bool:

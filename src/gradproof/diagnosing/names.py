@@ -19,6 +19,9 @@ CLOSE = 1e-3
 ULPS = 1e-12
 """Share by which a name may miss the number: that is how far its own fit is off where the bar is none."""
 
+NEARLY_ONE = 1e-6
+"""A factor closer to 1 is shown by how far it is off."""
+
 FAR = 3
 """What the length of an axis that is not the constants' first is more far-fetched: mostly a batch is averaged over."""
 
@@ -42,9 +45,9 @@ class Constants:
     def __init__(self, point: Point, fun: Callable[..., Any]) -> None:
         self.names = _argument_names(fun, len(point.args))
         self.scalars = {
-            name: float(arg)
+            name: number
             for name, arg in zip(self.names, point.args, strict=True)
-            if _is_number(arg) and isfinite(arg) and arg != 0
+            if (number := _number(arg)) != 0 and isfinite(number)
         }
         self.sizes = dict(_sizes(point, self.names))
         self._rows = {f"len({name})" for name in self.names}
@@ -59,12 +62,14 @@ class Constants:
         return next(iter(preferred or fits), None) or _decimal(value, bar)
 
     def _all(self) -> Iterator[Name]:
-        for words, value, kind, effort in self._positive():
+        with np.errstate(all="ignore"):
+            known = [(words, float(value), kind, effort) for words, value, kind, effort in self._positive()]
+        for words, value, kind, effort in known:
             if isfinite(value) and value != 0:
                 yield Name(words, value, kind, effort)
                 yield Name(f"-{words}", -value, kind, effort + 1)
 
-    def _positive(self) -> Iterator[tuple[str, float, str, int]]:
+    def _positive(self) -> Iterator[tuple[str, Any, str, int]]:
         yield "1", 1.0, "number", 0
         yield from ((words, value, "number", effort) for words, value, effort in _NUMBERS)
         for m, size in self.sizes.items():
@@ -75,11 +80,7 @@ class Constants:
                 (words, value, "constant", effort) for words, value, effort in _of_constant(a, scalar)
             )
             for m, size in self.sizes.items():
-                yield f"{a}/{m}", scalar / size, "constant", 5
-                yield f"{a}/(2*{m})", scalar / (2 * size), "constant", 6
-                yield f"2*{a}/{m}", 2 * scalar / size, "constant", 6
-                yield f"{a}*{m}", scalar * size, "constant", 6
-                yield f"({m} - 1)*{a}/{m}", scalar * (size - 1) / size, "constant", 8
+                yield from _of_both(a, np.float64(scalar), m, size)
 
 
 _NUMBERS: tuple[tuple[str, float, int], ...] = (
@@ -111,7 +112,8 @@ def _of_size(m: str, size: int) -> Iterator[tuple[str, float, int]]:
     yield f"1/{m}**2", 1 / size**2, 5
 
 
-def _of_constant(a: str, value: float) -> Iterator[tuple[str, float, int]]:
+def _of_constant(a: str, plain: float) -> Iterator[tuple[str, Any, int]]:
+    value = np.float64(plain)  # which overflows to infinity, and does not raise
     yield a, value, 2
     yield f"1/{a}", 1 / value, 2
     yield f"2*{a}", 2 * value, 3
@@ -124,20 +126,36 @@ def _of_constant(a: str, value: float) -> Iterator[tuple[str, float, int]]:
         yield f"1/(1 - {a})", 1 / (1 - value), 3
         yield f"1/(1 + {a})", 1 / (1 + value), 3
     if value > 0:
-        yield f"sqrt({a})", sqrt(value), 5
-        yield f"1/sqrt({a})", 1 / sqrt(value), 5
+        yield f"sqrt({a})", np.sqrt(value), 5
+        yield f"1/sqrt({a})", 1 / np.sqrt(value), 5
 
 
 def shown(value: float, bar: float, name: Name | None) -> str:
     """The name with its value, "lam/len(x) = 0.2", or as many digits as are known."""
     if name is not None:
         return name.words if name.kind == "number" else f"{name.words} = {name.value:.6g}"
+    if 0 < abs(value - 1) < NEARLY_ONE:
+        return f"(1 {'+' if value > 1 else '-'} {abs(value - 1):.2g})"
     known = -log10(bar / abs(value)) if bar > 0 and value else 8
     return f"{value:.{int(min(max(known, 2), 8))}g}"
 
 
-def _is_number(arg: Any) -> bool:
-    return isinstance(arg, Real) and not isinstance(arg, bool)
+def _of_both(a: str, value: Any, m: str, size: int) -> Iterator[tuple[str, Any, str, int]]:
+    yield f"{a}/{m}", value / size, "constant", 5
+    yield f"{a}/(2*{m})", value / (2 * size), "constant", 6
+    yield f"2*{a}/{m}", 2 * value / size, "constant", 6
+    yield f"{a}*{m}", value * size, "constant", 6
+    yield f"({m} - 1)*{a}/{m}", value * (size - 1) / size, "constant", 8
+
+
+def _number(arg: Any) -> float:
+    """A plain number as a float; 0 for anything else, and for one beyond float."""
+    if not isinstance(arg, Real) or isinstance(arg, bool):
+        return 0.0
+    try:
+        return float(arg)
+    except OverflowError:
+        return 0.0
 
 
 def _decimal(value: float, bar: float) -> Name | None:
@@ -165,14 +183,17 @@ def _sizes(point: Point, names: list[str]) -> Iterator[tuple[str, int]]:
     """Lengths of axes, the constants' first: each length under the first name that it has."""
     seen: set[int] = set()
     arrays = [(name, tuple(arg.shape)) for name, arg in zip(names, point.args, strict=True) if is_array(arg)]
-    leaves = list(zip(point.paths, point.shapes, strict=True))
+    leaves = [
+        (f"params.{path}" if path in names else path, shape)
+        for path, shape in zip(point.paths, point.shapes, strict=True)
+    ]
     for path, shape in arrays + leaves:
         for axis, length in enumerate(shape):
-            if int(length) not in seen:
+            if length > 0 and int(length) not in seen:
                 seen.add(int(length))
                 yield f"len({path})" if axis == 0 else f"{path}.shape[{axis}]", int(length)
     for path, shape in arrays + leaves:
         size = int(np.prod(shape))
-        if size not in seen and len(shape) > 1:
+        if size > 0 and size not in seen and len(shape) > 1:
             seen.add(size)
             yield f"{path}.size", size

@@ -119,15 +119,18 @@ def _of_values(
         return
     if len(right) and np.all(np.abs(right) <= bars):
         yield "GP107", f"is not zero in {where}, which does not move the function"
-    if len(given) > 1 and np.all(np.abs(inside) == largest) and np.all(given * (right - given) > 0):
+    both_ends = inside.max() > 0 > inside.min() or not wrong.all()
+    at_bound = np.all(np.abs(inside) == largest) and both_ends
+    if len(given) > 1 and at_bound and np.all(given * (right - given) > np.abs(given) * bars):
         yield "GP128", f"is cut to ±{largest:.6g} in {where}"
     if len(given) > 1 and _truncated(given, right, bars):
         yield "GP111", "holds whole numbers: it was cast to integers"
 
 
 def _truncated(given: HostArray, right: HostArray, bars: HostArray) -> bool:
-    whole = np.array_equal(given, np.round(given))
-    return bool(whole and np.all((np.abs(given - right) < 1 + bars) & (np.abs(given) <= np.abs(right) + 0.5)))
+    """Whether every value is what a cast to integers makes of the right one, and not all of those are whole."""
+    cast = (np.trunc(right - bars) == given) | (np.trunc(right + bars) == given)
+    return bool(np.all(cast) and np.any(np.abs(right - np.round(right)) > bars))
 
 
 def _said(case: Case, code: str, says: str, correction: str) -> Diagnosis:

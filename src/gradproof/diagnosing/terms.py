@@ -1,14 +1,14 @@
 """Terms of the function that the claim leaves out, counts twice, or has with another factor.
 
-A term is known by the constant that multiplies it: the function with that constant set to zero lacks it. What the
+A term is known by the constant that multiplies it: with half of the constant, the function has half of it. What the
 claim is off by is then a multiple of the term's own slope, which more slopes along the same probes give.
 """
 
 __all__ = ["misweighted_term"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,13 @@ from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.verdict import Diagnosis
 
 MOST_TERMS = 3
-"""Constants that are set to zero, one after the other."""
+"""Constants that are changed, one after the other."""
 
 KNOWN = 2.0**-7
 """Part of the term's slope to which its share has to be known."""
+
+HALF, TWICE = 0.5, 2.0
+"""Factors on the constant. What multiplies a term changes the function in proportion; zero might be no valid value."""
 
 
 class _Slopes(NamedTuple):
@@ -37,36 +40,55 @@ class _Slopes(NamedTuple):
 
 def misweighted_term(case: Case, referee: Referee, probes: list[Probed]) -> Iterator[Diagnosis]:
     """Every constant whose term the claim has with another weight than 1. `probes` are three or more of the leaf."""
-    for name in list(case.constants.scalars)[:MOST_TERMS]:
-        without = _without(case, referee.sampler, name)
-        if without is None:
-            continue
-        slopes = [_slopes(case, without, probed) for probed in probes]
-        share = _share(slopes)
-        if share is None or abs(share[0]) <= share[1]:
-            continue
-        yield _diagnosis(case, name, *share)
+    floats = [
+        n for n, arg in zip(case.constants.names, case.point.args, strict=True) if isinstance(arg, float)
+    ]
+    for name in [name for name in floats if name in case.constants.scalars][:MOST_TERMS]:
+        share = _share_of(case, referee, probes, name)
+        if share is not None and abs(share[0]) > share[1]:
+            yield _diagnosis(case, name, *share)
 
 
-def _without(case: Case, sampler: Sampler, name: str) -> Sampler | None:
-    """The function with one constant set to zero; None where it cannot be evaluated."""
+def _share_of(case: Case, referee: Referee, probes: list[Probed], name: str) -> tuple[float, float] | None:
+    """Which share of the term with constant `name` the claim lacks, and its bar; None if that is not what it lacks."""
+    try:
+        half, twice = (_changed(case, referee.sampler, name, factor) for factor in (HALF, TWICE))
+        share = _share([_slopes(case, half, probed) for probed in probes]) if half and twice else None
+        proportional = share and twice and _proportional(case, half, twice, probes[0])
+        return share if proportional else None
+    except Exception:  # the user's function does not take that constant
+        return None
+
+
+def _changed(case: Case, sampler: Sampler, name: str, factor: float) -> Sampler | None:
+    """The function with one constant multiplied by `factor`; None where it is not finite."""
     args = tuple(
-        type(arg)(0) if known == name else arg
+        factor * arg if known == name else arg
         for known, arg in zip(case.constants.names, case.point.args, strict=True)
     )
-    fun: Callable[..., Any] = sampler.fun
-    try:
-        other = sampler_for(fun, replace(case.point, args=args), sampler.placement.backend)
-    except Exception:  # a constant that divides
-        return None
+    other = sampler_for(sampler.fun, replace(case.point, args=args), sampler.placement.backend)
     return other if other.output_shape == () and np.isfinite(other.value) else None
 
 
-def _slopes(case: Case, without: Sampler, probed: Probed) -> _Slopes:
+def _slopes(case: Case, half: Sampler, probed: Probed) -> _Slopes:
     claim = along(case.gradient, probed.probe)
-    slope = climb(without.line(probed.probe))
-    value, bar = float(probed.slope.value[0]), float(probed.slope.bar[0]) + claim.bar
-    return _Slopes(value - claim.value, value - float(slope.value[0]), bar + float(slope.bar[0]))
+    slope = climb(half.line(probed.probe))
+    value, bar = float(probed.slope.value[0]), float(probed.slope.bar[0])
+    term = (value - float(slope.value[0])) / (1 - HALF)
+    return _Slopes(value - claim.value, term, (bar + float(slope.bar[0])) / (1 - HALF) + claim.bar)
+
+
+def _proportional(case: Case, half: Sampler | None, twice: Sampler, probed: Probed) -> bool:
+    """Whether the slope grows in proportion to the constant, so that there is one term which it multiplies."""
+    if half is None:
+        return False
+    above, below = climb(twice.line(probed.probe)), climb(half.line(probed.probe))
+    per_unit = [
+        (float(above.value[0]) - float(probed.slope.value[0])) / (TWICE - 1),
+        (float(probed.slope.value[0]) - float(below.value[0])) / (1 - HALF),
+    ]
+    bars = float(above.bar[0]) + 3 * float(probed.slope.bar[0]) + 2 * float(below.bar[0])
+    return abs(per_unit[0] - per_unit[1]) <= bars
 
 
 def _share(slopes: list[_Slopes]) -> tuple[float, float] | None:

@@ -23,6 +23,9 @@ from gradproof.numeric.windows import ODD, extrapolated, gain, residual_noise
 MOST_LEVELS = 4
 """Of one reading. The bar of the whole probe comes from up to six."""
 
+MOST_SURE_LEVELS = 6
+"""Of one that its own samples have to vouch for."""
+
 SPREAD = 4.0
 """Factor on the error expected of a part. A part that is off by more looks wrong for a while: that costs evaluations,
 and blames no entry."""
@@ -59,14 +62,14 @@ class Reader:
     def read(self, probe: Probe, share: float, need: float) -> tuple[float, float]:
         """Slope along `probe`, a part with `share` of the entries, and its bar: `need` or narrower if it can be."""
         plan = self._plan(share, need)
-        value = self._extrapolated(self._line(probe), plan.finest, plan.levels)
+        value = self._extrapolated(self.line(probe), plan.finest, plan.levels)
         return value, plan.bar(share)
 
-    def sure(self, probe: Probe, share: float, need: float) -> tuple[float, float]:
-        """The same with a bar that its own samples vouch for."""
-        line, finest = self._line(probe), max(self._plan(share, need).finest, 1)
+    def sure(self, line: Line, share: float, need: float) -> tuple[float, float]:
+        """The same of a `line` with a bar that its own samples vouch for."""
+        finest = max(self._plan(share, need).finest, 1)
         lower, bar = self._extrapolated(line, finest, 1), np.inf
-        for levels in range(2, min(MOST_LEVELS, finest + 1) + 1):
+        for levels in range(2, min(MOST_SURE_LEVELS, finest + 1) + 1):
             value = self._extrapolated(line, finest, levels)
             bar = abs(value - lower) + self._noise_of(levels, finest)
             if bar <= need:
@@ -76,7 +79,8 @@ class Reader:
         judged = not (slope.kink | slope.broken).any()
         return float(slope.value[0]), float(slope.bar[0]) if judged else np.inf
 
-    def _line(self, probe: Probe) -> Line:
+    def line(self, probe: Probe) -> Line:
+        """The function along `probe`; its evaluations count."""
         self._lines.append(self._make_line(probe))
         return self._lines[-1]
 
@@ -118,5 +122,7 @@ def _truncation(probed: Probed, levels: int, finest: int) -> float:
         value = extrapolated(ODD, samples, float(ladder.steps[last]))
         return float(np.abs(value - probed.slope.value).max())
 
-    finer = off(finest + 1) if finest + 1 < len(ladder.steps) else 0.0
-    return max(off(finest), finer)
+    finer = [off(last) for last in range(finest + 1, min(finest + 3, len(ladder.steps)))]
+    return max(
+        [off(finest), *(2.0 * growth * error for growth, error in zip((1.0, 4.0), finer, strict=False))]
+    )

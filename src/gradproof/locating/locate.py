@@ -9,15 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.judging.probed import Probed
 from gradproof.judging.probes import Probes
-from gradproof.locating.patterns import Pattern, box_pattern, pattern_of
+from gradproof.locating.patterns import FULL, Pattern, box_pattern, pattern_of
 from gradproof.locating.scope import Scope
 from gradproof.locating.search import Search
 from gradproof.verdict import Estimate, Location
 
-MOST_EVALUATIONS = 320
-"""For one leaf. Ten wrong entries of 10⁷ take fewer."""
+MOST_EVALUATIONS = 400
+"""For one leaf. Ten wrong entries of 10⁷ mostly take fewer."""
 
 MOST_KEPT = 50
 """Wrong entries that a Location holds."""
@@ -27,6 +26,9 @@ SMALL = 16
 
 MEDIUM = 64
 """The same once many are known to be wrong."""
+
+MARGINAL = 16.0
+"""Bars within which a part that looks wrong is read again, more closely: the bars of readings are expected ones."""
 
 SAMPLED = 8
 """Random entries that are read where many are wrong."""
@@ -51,16 +53,19 @@ def by_reference(source: str, path: str, claim: Estimate, truth: Estimate) -> Lo
     return _of_mask(source, path, wrong, errors, bars, 0)
 
 
-def by_values(source: str, leaf: int, gradient: Sequence[Estimate], probes: Probes) -> Located | None:
+def by_values(
+    source: str, leaf: int, gradient: Sequence[Estimate], probes: Probes, most: int = MOST_EVALUATIONS
+) -> Located | None:
     """Location of the wrong entries of one leaf, from function values; None where they cannot be told.
 
-    The probes of that leaf have to be free of kinks and doubts.
+    The search is given up after about `most` evaluations. The probes of that leaf have to be free of kinks and doubts.
     """
     whole = probes.of_leaf(leaf)
     if any(probed.kink or probed.doubt for probed in whole):
         return None
     path = probes.sampler.point.paths[leaf]
-    return _Leaf(source, path, leaf, gradient, probes, whole).located()
+    search = Search(probes, gradient, Scope(probes.sampler.point, [leaf]), whole, min(most, MOST_EVALUATIONS))
+    return _Leaf(source, path, search).located()
 
 
 def refereed(located: Located, leaf: int, gradient: Sequence[Estimate], probes: Probes) -> Located:
@@ -84,15 +89,10 @@ def refereed(located: Located, leaf: int, gradient: Sequence[Estimate], probes: 
 class _Leaf:
     """One leaf that is wrong."""
 
-    def __init__(
-        self, source: str, path: str, leaf: int, gradient: Sequence[Estimate], probes: Probes,
-        whole: Sequence[Probed],
-    ) -> None:  # fmt: skip
-        self.source, self.path = source, path
-        self.probes = probes
-        self.shape = probes.sampler.point.leaves[leaf].shape
-        self.scope = Scope(probes.sampler.point, [leaf])
-        self.search = Search(probes, gradient, self.scope, whole, MOST_EVALUATIONS)
+    def __init__(self, source: str, path: str, search: Search) -> None:
+        self.source, self.path, self.search = source, path, search
+        self.scope = search.scope
+        self.shape = self.scope.point.leaves[self.scope.leaves[0]].shape
 
     def located(self) -> Located | None:
         search = self.search
@@ -121,9 +121,11 @@ class _Leaf:
         if self.scope.size <= MEDIUM:
             self.search.take(self.search.one_by_one(self.scope.everything()))
             return self._named()
+        if self.search.exhausted:
+            return self._named(at_least=True)
         box = [self._range(axis) for axis in range(len(self.shape))]
         inside = self._entries(box)
-        sample = self.probes.rng.choice(inside, min(SAMPLED, len(inside)), replace=False)
+        sample = self.search.rng.choice(inside, min(SAMPLED, len(inside)), replace=False)
         wrong = self.search.one_by_one(sample)
         if not wrong:
             return self._searched_on() if self.search.dense else self._named(at_least=True)
@@ -148,7 +150,7 @@ class _Leaf:
 
     def _pattern(self, box: Sequence[tuple[int, int]], share: float) -> Pattern:
         within = box_pattern(box, self.shape)
-        if share == 1:
+        if share == 1 or (share >= FULL and within.kind != "whole"):
             return within
         entries = self.scope.everything()
         if any(self._clean(entries[start::2]) for start in (0, 1)):
@@ -173,6 +175,8 @@ class _Leaf:
 
     def _clean(self, entries: HostArray) -> bool:
         residual, bar = self.search.reading_of(entries)
+        if bar < abs(residual) < MARGINAL * bar:
+            residual, bar = self.search.reading_of(entries, abs(residual) / MARGINAL)
         return abs(residual) <= bar
 
     def _entries(self, box: Sequence[tuple[int, int]]) -> HostArray:

@@ -22,12 +22,12 @@ from gradproof.judging.probed import Probed
 from gradproof.judging.probes import Probes
 from gradproof.judging.reader import Reader
 from gradproof.locating.scope import Scope
+from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe, coordinate_probe, sign_probe
 from gradproof.verdict import Estimate
 
-DENSE = {3: 8, 4: 13, 5: 22}
-"""Parts that are not clean after so many halvings (of 8, 16, 32) where far more than ten entries are wrong. Ten reach
-the first in 3 % of all cases, the others never."""
+DENSE = {4: 14, 5: 24}
+"""Parts that are not clean after so many halvings (of 16, of 32) where far more than ten entries are wrong."""
 
 ONE_BY_ONE = 6
 """Entries that are read one after the other rather than split."""
@@ -39,8 +39,14 @@ SHARP = 256.0
 BLURRED = 16.0
 """Bars within which what is known by difference alone is read on its own."""
 
+KEPT = 2**20
+"""Parameters up to which the probe of a single entry is kept, with its samples."""
+
 WORTH_DECODING = 1 / 8
 """Share of the entries that may remain candidates."""
+
+HIDDEN = 2.0**-20
+"""Part of the largest residual: errors smaller than that may go unseen beside others of the same leaf."""
 
 FEW = 4
 """Candidates that are always told apart by a fresh probe."""
@@ -95,14 +101,15 @@ class Search:
     ) -> None:
         self._probes = probes
         self._gradient = gradient
-        self._scope = scope
+        self.scope = scope
         self._whole = list(whole)
         self._second = whole[1].probe if len(whole) > 1 else probes.draw(sign_probe)
         self.most = most
         """Evaluations after which the search is given up."""
         self.reader = Reader(probes.line, whole)
         self.found: dict[int, Found] = {}
-        self._whole_residual = abs(self._everything().readings[0].residual)
+        self._lines: dict[int, Line] = {}
+        self._whole_residual = self._largest = abs(self._everything().readings[0].residual)
         self.exhaustive = False
         """Whether the search goes on although far more entries look wrong than could be named."""
         self.dense = False
@@ -113,40 +120,54 @@ class Search:
         for _ in range(MOST_ROUNDS):
             part = self._everything()
             if all(reading.clean for reading in part.readings):
+                part = self._read_sharply()
+            if all(reading.clean for reading in part.readings):
                 return True
             known = len(self.found)
             self._hunt(part)
-            if self.dense or self._exhausted or len(self.found) == known:
+            if self.dense or self.exhausted or len(self.found) == known:
                 return False
         return False
 
-    def reading_of(
-        self, entries: HostArray, number: int = 0, need: float | None = None
-    ) -> tuple[float, float]:
-        """Residual along probe `number` over these entries alone, and its bar."""
-        reading = self._read(self._whole[number].probe, entries, need or self._need)
+    def reading_of(self, entries: HostArray, need: float | None = None) -> tuple[float, float]:
+        """Residual along the first probe over these entries alone, and its bar."""
+        reading = self._read(self._whole[0].probe, entries, need or self._need)
         return reading.residual, reading.bar
 
-    def entry(self, entry: int) -> Found | None:
-        """What is wrong with one entry; None if nothing is to within what can be known."""
-        leaf, index = self._scope.place(entry)
+    @property
+    def rng(self) -> np.random.Generator:
+        """Of all that is drawn here."""
+        return self._probes.rng
+
+    def entry(self, entry: int, need: float | None = None) -> Found | None:
+        """What is wrong with one entry; None if nothing is to within what can be known, if possible to `need`."""
+        leaf, index = self.scope.place(entry)
         claim, claim_bar = (float(x[index]) for x in (self._gradient[leaf].value, self._gradient[leaf].bar))
-        value, bar = self.derivative(entry)
+        value, bar = self.derivative(entry, need)
         error, bar = claim - value, bar + claim_bar
         return Found(error, bar) if abs(error) > bar else None
 
-    def derivative(self, entry: int) -> tuple[float, float]:
+    def derivative(self, entry: int, need: float | None = None) -> tuple[float, float]:
         """The function's derivative in one entry, and its bar."""
-        leaf, index = self._scope.place(entry)
-        probe = coordinate_probe(self._scope.point, leaf, index)
-        size = float(self._scope.point.sizes[leaf][index])
+        leaf, index = self.scope.place(entry)
+        size = float(self.scope.point.sizes[leaf][index])
         claim_bar = float(self._gradient[leaf].bar[index]) * size
-        need = max(abs(self._whole_residual) / SHARP, 8 * claim_bar)
-        value, bar = self.reader.sure(probe, 1 / self._scope.size, need)
+        need = max(need or abs(self._whole_residual) / SHARP, 4 * claim_bar)
+        value, bar = self.reader.sure(self._line_of(entry), 1 / self.scope.size, need)
         return value / size, bar / size
 
+    def _line_of(self, entry: int) -> Line:
+        """The function along one entry; its samples are kept, if the probe is not large."""
+        if entry in self._lines:
+            return self._lines[entry]
+        line = self.reader.line(coordinate_probe(self.scope.point, *self.scope.place(entry)))
+        if self.scope.point.size <= KEPT:
+            self._lines[entry] = line
+        return line
+
     @property
-    def _exhausted(self) -> bool:
+    def exhausted(self) -> bool:
+        """Whether all evaluations are spent."""
         return self.reader.evaluations >= self.most
 
     @property
@@ -154,10 +175,10 @@ class Search:
         return abs(self._whole_residual) / SHARP
 
     def _everything(self) -> _Part:
-        entries = self._scope.everything()
+        entries = self.scope.everything()
         part = _Part(entries, [], found=dict(self.found))
         for probed in self._whole:
-            claim, bar = self._scope.claimed(self._gradient, probed.probe, entries)
+            claim, bar = self.scope.claimed(self._gradient, probed.probe, entries)
             slope = float(probed.slope.value[0])
             reading = _Reading(probed.probe, claim - slope, bar + float(probed.slope.bar[0]))
             part.readings.append(self._corrected(reading, self.found))
@@ -170,7 +191,7 @@ class Search:
     def _corrected(self, reading: _Reading, found: dict[int, Found]) -> _Reading:
         if not found:
             return reading
-        v = self._scope.along(reading.probe, np.array(list(found)))
+        v = self.scope.along(reading.probe, np.array(list(found)))
         errors, bars = (np.array([getattr(f, name) for f in found.values()]) for name in ("error", "bar"))
         return _Reading(
             reading.probe, reading.residual - float(errors @ v), reading.bar + float(bars @ np.abs(v))
@@ -178,7 +199,7 @@ class Search:
 
     def _hunt(self, whole: _Part) -> None:
         queue, dirty = deque([whole]), Counter[int]()
-        while queue and not self._exhausted:
+        while queue and not self.exhausted:
             part = queue.popleft()
             if len(part.entries) <= ONE_BY_ONE:
                 self.take(self.one_by_one(part.entries))
@@ -195,9 +216,38 @@ class Search:
                 return
             queue.extend(children)
 
+    @property
+    def _finest(self) -> float:
+        """As sharply as found entries are read, so that their bars do not hide smaller ones."""
+        sharpest = min(float(probed.slope.bar[0]) for probed in self._whole)
+        return max(sharpest, HIDDEN * self._largest)
+
+    def _read_sharply(self) -> _Part:
+        """Everything, once the bars of what was found are no wider than those of the whole probes: they would hide more.
+
+        One wrong entry alone is known from a whole probe better than from any reading of its own.
+        """
+        whole = self._whole[0]
+        if len(self.found) == 1:
+            ((entry, found),) = self.found.items()
+            leaf, index = self.scope.place(entry)
+            v = float(self.scope.along(whole.probe, np.array([entry]))[0])
+            claim, bar = self.scope.claimed(self._gradient, whole.probe, self.scope.everything())
+            error = (claim - float(whole.slope.value[0])) / v
+            bar = (bar + float(whole.slope.bar[0])) / abs(v)
+            if abs(error - found.error) <= found.bar + bar and bar < found.bar:
+                self.found[entry] = Found(error, bar)
+        finest = self._finest
+        for entry, found in list(self.found.items()) if len(self.found) > 1 else []:
+            leaf, index = self.scope.place(entry)
+            if found.bar * float(self.scope.point.sizes[leaf][index]) > finest and not self.exhausted:
+                self.found[entry] = self.entry(entry, finest) or found
+        return self._everything()
+
     def one_by_one(self, entries: HostArray) -> dict[int, Found]:
-        """What is wrong with each of these entries."""
-        read = {int(entry): self.entry(int(entry)) for entry in entries if int(entry) not in self.found}
+        """What is wrong with each of these entries, read as sharply as the whole probes were."""
+        finest = self._finest
+        read = {int(e): self.entry(int(e), finest) for e in entries if int(e) not in self.found}
         return {entry: found for entry, found in read.items() if found}
 
     def take(self, found: dict[int, Found]) -> None:
@@ -214,7 +264,7 @@ class Search:
         for _ in range(MOST_PROBES):
             if not 1 < len(chosen) <= max(len(part.entries) * WORTH_DECODING, FEW):
                 break
-            fresh = self._scope.only(self._probes.draw(sign_probe), chosen)
+            fresh = self.scope.only(self._probes.draw(sign_probe), chosen)
             reading = self._read(fresh, chosen, self._need, part.found)
             if reading.clean:
                 return None
@@ -230,10 +280,10 @@ class Search:
         kept = []
         for part in blocks(len(entries)):
             block = entries[part]
-            v = self._scope.along(first.probe, block)
+            v = self.scope.along(first.probe, block)
             fits = v != 0
             for other in rest:
-                w = self._scope.along(other.probe, block)
+                w = self.scope.along(other.probe, block)
                 off = np.abs(first.residual * w - other.residual * v)
                 fits &= off <= first.bar * np.abs(w) + other.bar * np.abs(v)
             kept.append(block[fits])
@@ -257,7 +307,7 @@ class Search:
             rest, rest_bar = rest - part.readings[-1].residual, rest_bar + part.readings[-1].bar
         last = parts[-1]
         blurred = rest_bar > self._need or rest_bar < abs(rest) < BLURRED * rest_bar
-        by_difference = _Reading(self._scope.only(total.probe, last.entries), rest, rest_bar)
+        by_difference = _Reading(self.scope.only(total.probe, last.entries), rest, rest_bar)
         last.readings.append(self._read_part(last, probe) if blurred else by_difference)
 
     def _child(self, entries: HostArray, part: _Part) -> _Part:
@@ -270,7 +320,7 @@ class Search:
     def _read(
         self, probe: Probe, entries: HostArray, need: float, found: dict[int, Found] | None = None
     ) -> _Reading:
-        restricted = self._scope.only(probe, entries)
-        claim, claim_bar = self._scope.claimed(self._gradient, restricted, entries)
-        value, bar = self.reader.read(restricted, len(entries) / self._scope.size, need)
+        restricted = self.scope.only(probe, entries)
+        claim, claim_bar = self.scope.claimed(self._gradient, restricted, entries)
+        value, bar = self.reader.read(restricted, len(entries) / self.scope.size, need)
         return self._corrected(_Reading(restricted, claim - value, bar + claim_bar), found or {})

@@ -43,7 +43,12 @@ def leaf_spots(here: Moment, there: Moment | None) -> Iterator[BlindSpot]:
     """What the gradient `here` cannot show; `there` is the claim where the parameters are moved, None if unknown."""
     for leaf, path in enumerate(here.paths):
         if _vanishes(here, leaf):
-            yield _zero(path, gone=there is not None and not _vanishes(there, leaf), known=there is not None)
+            yield _zero(
+                path,
+                exactly=not here.gradient[leaf].any(),
+                gone=there is not None and not _vanishes(there, leaf),
+                known=there is not None,
+            )
             continue
         for look in (_zeros, _symmetric, _rows):
             if there is not None and (says := look(here, there, leaf)):
@@ -53,11 +58,12 @@ def leaf_spots(here: Moment, there: Moment | None) -> Iterator[BlindSpot]:
     yield from _equal_leaves(here, there)
 
 
-def _zero(path: str, *, gone: bool, known: bool) -> BlindSpot:
-    says = "its gradient is zero here, so that one that is missing or wrongly scaled cannot show"
+def _zero(path: str, *, exactly: bool, gone: bool, known: bool) -> BlindSpot:
+    is_so = "zero here" if exactly else "too small beside the others to show"
+    says = f"its gradient is {is_so}, so that one that is missing or wrongly scaled cannot show"
     if gone:
         return BlindSpot(path, says, _CHECK_THERE, elsewhere=True)
-    where = "it is zero with the parameters moved, too" if known else "there is no gradient nearby"
+    where = "so it is with the parameters moved, too" if known else "there is no gradient nearby"
     return BlindSpot(path, says, f"{where}: choose a point where it moves the function, or leave it out")
 
 
@@ -79,7 +85,7 @@ def _zeros(here: Moment, there: Moment, leaf: int) -> str:
     count = int(np.count_nonzero(hidden))
     size = here.gradient[leaf].size
     return (
-        f"{count} of its {size} entries have gradient zero here, and mistakes in them cannot show"
+        f"{count} of its {size} entries {'has' if count == 1 else 'have'} gradient zero here, and a mistake there cannot show"
         if count
         else ""
     )

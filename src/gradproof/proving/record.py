@@ -33,8 +33,6 @@ class Trial:
     """Of the verdict."""
     evaluations: int
     """Of the function, for the numeric source."""
-    codes: tuple[str, ...] = ()
-    """Of the diagnoses, the first ones first."""
 
 
 @dataclass(frozen=True, slots=True)

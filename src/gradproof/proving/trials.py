@@ -28,9 +28,8 @@ def applicable(problem: Problem, names: Sequence[str]) -> dict[str, Problem]:
 def trials(planted: Mapping[str, Problem], options: Mapping[str, Any]) -> Iterator[Trial]:
     """One Trial per planted fault; `options` are those of `check`."""
     for name, faulty in planted.items():
-        report = check_problem(faulty, **options)
-        codes = tuple(dict.fromkeys(diagnosis.code for diagnosis in report.diagnoses))
-        yield Trial(name, _outcome(name, report), report.reason, _evaluations(report), codes)
+        report = check_problem(faulty, diagnose=False, **options)
+        yield Trial(name, _outcome(name, report), report.reason, _evaluations(report))
 
 
 def smallest_errors(
@@ -52,7 +51,7 @@ def _refused(
     """The first of `error`, twice that, four times that, … that is refused as a factor 1 + error on one leaf."""
     for _ in range(MOST_DOUBLINGS + 1):
         wrong = changed(problem, scene.home, _scaled(path, 1.0 + error))
-        if check_problem(wrong, **options).verdict is Verdict.DISAGREES:
+        if check_problem(wrong, diagnose=False, **options).verdict is Verdict.DISAGREES:
             return error
         error *= 2.0
     return None

@@ -1,0 +1,130 @@
+"""The commands and their options."""
+
+__all__ = ["parser"]
+
+import argparse
+from typing import Any
+
+from gradproof import __version__
+
+TARGETS = (
+    "FILE.py, FILE.py::NAME, module or module:NAME. A file defines fun, params and, where there are any, args and grad (or "
+    "value_and_grad, vjp, jvp); or gradproof.Problems under names, in lists, tuples or dicts, or returned by a function "
+    "problems(). NAME is one of those names. Without it everything that is found is checked."
+)
+EXITS = (
+    "Exit code: 0 agrees, 1 disagrees, 2 the command line or a file is wrong, 3 undecided or nothing to check, 4 a source "
+    "that was asked for could not be asked; of several targets the worst, in the order 2, 1, 4, 3, 0."
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the whole command line; `command` in what it reads is the name of one, or None."""
+    top = argparse.ArgumentParser(
+        prog="gradproof",
+        description="Proves or refutes a gradient: hand-written code against finite differences, JAX and PyTorch.",
+    )
+    top.add_argument("--version", action="version", version=f"gradproof {__version__}")
+    commands = top.add_subparsers(dest="command", title="commands")
+    for add in (_check, _prove, _backends, _explain, _demo):
+        add(commands)
+    return top
+
+
+def _check(commands: Any) -> None:
+    check = commands.add_parser(
+        "check", help="check the gradients in a file or module", description="Check gradients.",
+        epilog=EXITS,
+    )  # fmt: skip
+    _add_targets(check)
+    _add_common(check)
+    check.add_argument(
+        "--resolution", type=float, metavar="R", help="smallest relative error that has to show"
+    )
+    check.add_argument(
+        "--confidence", type=float, metavar="P", help="of the bound on the whole error (default 0.999)"
+    )
+    much = check.add_mutually_exclusive_group()
+    much.add_argument(
+        "--verbose", dest="verbosity", action="store_const", const=2, help="everything that was found"
+    )
+    much.add_argument(
+        "--quiet", dest="verbosity", action="store_const", const=0, help="the answer, and what is wrong"
+    )
+    check.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE",
+        help="the reports as JSON, into FILE, or in place of everything else on standard output",
+    )  # fmt: skip
+    check.add_argument("--html", metavar="FILE", help="the report as a page; several are numbered")
+    check.add_argument(
+        "--show-config", action="store_true", help="show every choice and where it comes from; check nothing"
+    )
+
+
+def _prove(commands: Any) -> None:
+    prove = commands.add_parser(
+        "prove", help="check a gradient, then plant mistakes in it to see that they would be noticed",
+        description="Check a gradient, then plant mistakes in it to see which of them the check would notice.",
+        epilog=f"{EXITS} A planted mistake that is not caught counts as undecided.",
+    )  # fmt: skip
+    _add_targets(prove)
+    _add_common(prove)
+    prove.add_argument(
+        "--fault", action="append", metavar="NAME", help="plant this mistake only; may be repeated"
+    )
+    prove.set_defaults(resolution=None, confidence=None, verbosity=None)
+
+
+def _add_targets(command: argparse.ArgumentParser) -> None:
+    command.add_argument("targets", nargs="*", metavar="TARGET", help=TARGETS)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--sources", type=_names, metavar="NAMES",
+        help="who is asked: names with commas, like numeric,jax; hand is, wherever there is a claim (default: all)",
+    )  # fmt: skip
+    command.add_argument(
+        "--leaf", action="append", metavar="GLOB",
+        help="check these leaves only, like 'layers*.bias', and hold the others fixed; may be repeated",
+    )  # fmt: skip
+    command.add_argument("--seed", type=_seed, metavar="N", help="of the probes (default 0)")
+    command.add_argument("--no-color", action="store_true", help="no colour, and no other escape sequences")
+
+
+def _backends(commands: Any) -> None:
+    text = "frameworks that can be asked: version, dtypes, devices, and why one is missing"
+    backends = commands.add_parser("backends", help=text, description=text.capitalize() + ".")
+    backends.add_argument("--no-color", action="store_true", help="no colour, and no other escape sequences")
+
+
+def _explain(commands: Any) -> None:
+    text = "what a code like GP101 stands for; without one, all codes"
+    explain = commands.add_parser("explain", help=text, description=text.capitalize() + ".")
+    explain.add_argument("code", nargs="?", metavar="CODE")
+
+
+def _demo(commands: Any) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="check the course network's backprop on handwritten digits, then again with a planted mistake",
+        description="Check a hand-written backprop against finite differences, JAX and PyTorch; then plant a mistake.",
+    )
+    demo.add_argument("--course", action="store_true", help="the course's 3-5-3 table instead of the digits")
+    demo.add_argument(
+        "--lambda", dest="lam", type=float, metavar="L", help="L2 strength (default 1; course 0)"
+    )
+    demo.add_argument("--fault", metavar="NAME", help="the mistake to plant; `--fault list` names them all")
+    demo.add_argument("--seed", type=int, default=0, help="of the weights and of the probes (default 0)")
+
+
+def _names(text: str) -> list[str]:
+    if names := [name.strip() for name in text.split(",") if name.strip()]:
+        return names
+    raise argparse.ArgumentTypeError(f"due: names with commas, like numeric,jax; got {text!r}")
+
+
+def _seed(text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"due: a whole number from 0; got {text!r}")
