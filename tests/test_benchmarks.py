@@ -37,3 +37,17 @@ def test_power():
         "power.py", "--dtype", "float64", "--samples", "1", "--only", "tanh", "--no-peers", "--quick"
     )
     assert "PASS: false alarms" in printed
+
+
+def test_locate():
+    pytest.importorskip("torch")
+    printed = output("locate.py", "--largest", "785", "--trials", "1")
+    assert "PASS: no innocent entry blamed" in printed
+
+
+def test_diagnose():
+    printed = output("diagnose.py", "--only", "softmax", "--fault", "leaf", "--sources", "numeric,hand")
+    row = next(line for line in printed.splitlines() if line.startswith("| fresh functions"))
+    planted, right = (int(cell.split()[0]) for cell in row.split("|")[2:4])
+    assert 0 < planted <= right + 1
+    assert "DOES NOT HOLD" not in printed

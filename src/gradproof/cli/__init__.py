@@ -1,4 +1,4 @@
-"""The command line: `gradproof check`, `prove`, `backends`, `explain` and `demo`."""
+"""The command line: `gradproof check`, `prove`, `bench`, `diff`, `backends`, `explain` and `demo`."""
 
 __all__ = ["main"]
 
@@ -36,6 +36,10 @@ def _runner(command: str) -> Callable[[argparse.Namespace], int]:
         from gradproof.cli.checking import run  # noqa: PLC0415 -- see above
     elif command == "prove":
         from gradproof.cli.proofs import run  # noqa: PLC0415 -- see above
+    elif command == "bench":
+        from gradproof.cli.timing import run  # noqa: PLC0415 -- see above
+    elif command == "diff":
+        from gradproof.cli.differing import run  # noqa: PLC0415 -- see above
     elif command == "backends":
         from gradproof.cli.frameworks import run  # noqa: PLC0415 -- see above
     elif command == "explain":

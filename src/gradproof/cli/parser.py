@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"gradproof {__version__}")
     commands = top.add_subparsers(dest="command", title="commands")
-    for add in (_check, _prove, _backends, _explain, _demo):
+    for add in (_check, _prove, _bench, _diff, _backends, _explain, _demo):
         add(commands)
     return top
 
@@ -73,6 +73,39 @@ def _prove(commands: Any) -> None:
         "--fault", action="append", metavar="NAME", help="plant this mistake only; may be repeated"
     )
     prove.set_defaults(resolution=None, confidence=None, verbosity=None)
+
+
+def _bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench", help="time the function and every source's gradient, once they are known to be equal",
+        description="Time the function and every source's gradient, once they are known to be equal.",
+        epilog=EXITS,
+    )  # fmt: skip
+    _add_targets(bench)
+    _add_common(bench)
+    bench.add_argument(
+        "--dtypes", type=_names, default=["float64", "float32"], metavar="NAMES",
+        help="with commas (default float64,float32)",
+    )  # fmt: skip
+    bench.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="the timings as JSON, into FILE or on standard output",
+    )
+    bench.set_defaults(resolution=None, confidence=None, verbosity=None)
+
+
+def _diff(commands: Any) -> None:
+    text = "what changed between two reports that `check --json FILE` wrote"
+    diff = commands.add_parser(
+        "diff",
+        help=text,
+        description=text.capitalize() + ". Exit code: 0 nothing is worse, 1 something is, 2 usage.",
+    )
+    diff.add_argument("before", metavar="A.json")
+    diff.add_argument("after", metavar="B.json")
 
 
 def _add_targets(command: argparse.ArgumentParser) -> None:

@@ -48,6 +48,9 @@ WORTH_DECODING = 1 / 8
 HIDDEN = 2.0**-20
 """Part of the largest residual: errors smaller than that may go unseen beside others of the same leaf."""
 
+ATTAINABLE = 8.0
+"""Multiple of a whole probe's bar to which one entry can be read in a few evaluations."""
+
 FEW = 4
 """Candidates that are always told apart by a fresh probe."""
 
@@ -220,7 +223,7 @@ class Search:
     def _finest(self) -> float:
         """As sharply as found entries are read, so that their bars do not hide smaller ones."""
         sharpest = min(float(probed.slope.bar[0]) for probed in self._whole)
-        return max(sharpest, HIDDEN * self._largest)
+        return max(ATTAINABLE * sharpest, HIDDEN * self._largest)
 
     def _read_sharply(self) -> _Part:
         """Everything, once the bars of what was found are no wider than those of the whole probes: they would hide more.

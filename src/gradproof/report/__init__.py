@@ -1,5 +1,5 @@
 """One Report and its views."""
 
-from gradproof.report.record import Gradients, Report, SourceResult
+from gradproof.report.record import Gradients, ProbeSummary, Report, SourceResult
 
-__all__ = ["Gradients", "Report", "SourceResult"]
+__all__ = ["Gradients", "ProbeSummary", "Report", "SourceResult"]
