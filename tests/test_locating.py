@@ -298,3 +298,58 @@ def test_a_small_mistake_beside_a_large_one_in_another_leaf_is_found():
     report = check(fun, params, grad=grad, sources=["numeric", "hand"])
     wrong = {f.leaf for f in report.findings if f.verdict is Verdict.DISAGREES}
     assert wrong == {"a", "b"}
+
+
+# What must not be believed
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_bar_of_a_named_error_holds_on_functions_of_any_curvature(seed):
+    """The bar comes from the samples: steep, oscillating and flat entries side by side."""
+    rng = np.random.default_rng(seed)
+    x, k = rng.uniform(0.2, 2, 30), 10.0 ** rng.uniform(-1, 1.5, 30)
+    right = np.cos(k * x) * k + 3 * x**2
+    bad = rng.choice(30, 3, replace=False)
+    wrong = right.copy()
+    wrong[bad] += rng.normal(size=3)
+    probes = Probes(sampler_for(lambda x: np.sum(np.sin(k * x) + x**3), take_point(x, ())), rng)
+    located = by_values("hand", 0, [claim(wrong)], probes)
+    if located is None:
+        return
+    for index, error, bar in zip(
+        *(getattr(located.location, n) for n in ("entries", "errors", "bars")), strict=True
+    ):
+        assert abs(error - (wrong[index] - right[index])) <= bar
+
+
+def test_the_claims_own_rounding_is_part_of_the_bar():
+    probes, wrong, _ = planted((6,), lambda g, rng: None)
+    coarse = [Estimate(wrong + 1e-3, np.full(6, 2e-3))]
+    assert by_values("hand", 0, coarse, probes) is None
+
+
+def test_a_leaf_at_a_kink_is_not_searched():
+    x = np.array([0.0, 1.0, -2.0])
+    probes = Probes(sampler_for(lambda x: np.sum(np.abs(x)), take_point(x, ())), np.random.default_rng(0))
+    assert by_values("hand", 0, [claim(np.array([0.0, 2.0, -1.0]))], probes) is None
+
+
+@pytest.mark.parametrize(
+    "sources", [["numeric", "hand"], ["numeric", "hand", "torch"]], ids=["values", "reference"]
+)
+def test_a_zero_row_is_no_explanation_if_another_entry_is_wrong_too(sources):
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    x, noise = rng.normal(size=(12, 9)), rng.normal(size=(12, 9))
+
+    def fun(x):
+        return (x**3).sum()
+
+    def grad(x):
+        g = 3 * x**2 + noise
+        g[4] = 0.0
+        return g
+
+    report = check(fun, x, grad=grad, sources=sources)
+    assert report.verdict is Verdict.DISAGREES
+    assert report.diagnoses == ()
