@@ -386,6 +386,13 @@ def test_wrong_entries_are_outlined(opened):
     assert page.locator(".halo").first.get_attribute("d") == "M0 0H1M0 1H1M0 0V1M1 0V1"  # the first of three
 
 
+def test_wrong_entries_are_outlined_whether_they_were_named_or_not(opened):
+    outline = opened("ten million").locator(".halo").first.get_attribute("d")
+    assert (
+        outline == "M4 0H5M4 63H5M4 0V63M5 0V63"
+    )  # all blocks with column 77, of which two entries were named
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_theme_follows_the_system_until_it_is_switched(scheme, opened):
     page = opened("one entry", scheme=scheme)

@@ -344,7 +344,7 @@ def test_damage_is_refused_by_the_schema_and_by_the_reader(what, texts):
 
 
 INCONSISTENT = {
-    "an entry outside its leaf": ((("locations", 0, "entries"), [[5]]), r"a location names entry \[5\] of"),
+    "an entry outside its leaf": ((("locations", 0, "entries"), [[3]]), r"a location names entry \[3\] of"),
     "a leaf cut short": ((("gradients", "sources", "hand", 0, "values"), [1.0]), r"the JSON 1 of them"),
     "indices that do not rise": ((("gradients", "sources", "hand", 0, "indices"), [3, 2]), "rising indices"),
     "a reason of tomorrow": ((("reason",), "TOMORROW"), "which this gradproof does not know"),
