@@ -38,7 +38,7 @@ ORDER = (
     # What is told with it.
     "course", "demo", "bench",
     # The public listing, and the command line.
-    "gradproof", "cli.exits", "cli.parser", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.progress", "cli.running", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
+    "gradproof", "cli.exits", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.progress", "cli.running", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
 )  # fmt: skip
 """Names below `gradproof`; "gradproof" itself is `__init__`."""
 
@@ -50,8 +50,8 @@ LAZY = {
 }  # fmt: skip
 """Imports against the order, inside functions: a Report or a Proof loads a view of itself when it is asked for one."""
 
-OUTSIDE = {"array_api_compat", "numpy", "optree", "rich"}
-"""What the core depends on, besides the standard library."""
+OUTSIDE = {"array_api_compat", "numpy", "optree", "rich", "_gradproof_cli"}
+"""What the core depends on, besides the standard library; the last is the command line's own door."""
 
 OF_EXTRAS = {
     "report.html": {"jinja2", "markupsafe"},

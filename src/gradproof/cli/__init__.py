@@ -1,25 +1,21 @@
 """The command line: `gradproof check`, `prove`, `bench`, `diff`, `backends`, `explain` and `demo`."""
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from _gradproof_cli import main
 from gradproof.cli.exits import AGREES, DISAGREES, INTERRUPTED, USAGE
-from gradproof.cli.parser import parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code.
+def run(options: argparse.Namespace) -> int:
+    """Run a command that was parsed and return the exit code.
 
     0: agrees. 1: disagrees. 2: the command line, a target or a file is wrong. 3: undecided, or nothing was checked.
     4: a source that was asked for could not be asked. Of several targets the worst counts, in the order 2, 1, 4, 3, 0.
     """
-    options = parser().parse_args(argv)
-    if options.command is None:
-        parser().print_help()
-        return USAGE
     try:
         return _runner(options.command)(options)
     except ValueError as error:

@@ -1,11 +1,13 @@
-"""The commands and their options."""
+"""The door of the command line: the commands and their options, and help without importing anything heavy.
 
-__all__ = ["parser"]
+It stands beside the package, for whatever is imported from inside the package imports all of it, and numpy first.
+"""
+
+__all__ = ["main", "parser"]
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
-
-from gradproof import __version__
 
 TARGETS = (
     "FILE.py, FILE.py::NAME, module or module:NAME. A file defines fun, params and, where there are any, args and grad (or "
@@ -18,17 +20,38 @@ EXITS = (
 )
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; see `gradproof.cli`."""
+    options = parser().parse_args(argv)
+    if options.command is None:
+        parser().print_help()
+        return 2
+    from gradproof.cli import run  # noqa: PLC0415 -- help and usage errors do without
+
+    return run(options)
+
+
 def parser() -> argparse.ArgumentParser:
     """Of the whole command line; `command` in what it reads is the name of one, or None."""
     top = argparse.ArgumentParser(
         prog="gradproof",
         description="Proves or refutes a gradient: hand-written code against finite differences, JAX and PyTorch.",
     )
-    top.add_argument("--version", action="version", version=f"gradproof {__version__}")
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(dest="command", title="commands")
     for add in (_check, _prove, _bench, _diff, _backends, _explain, _demo):
         add(commands)
     return top
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 -- see above
+
+        print(f"gradproof {version('gradproof')}")
+        parser.exit()
 
 
 def _check(commands: Any) -> None:
