@@ -65,8 +65,10 @@ class Reader:
         value = self._extrapolated(self.line(probe), plan.finest, plan.levels)
         return value, plan.bar(share)
 
-    def sure(self, line: Line, share: float, need: float) -> tuple[float, float]:
-        """The same of a `line` with a bar that its own samples vouch for."""
+    def sure(
+        self, line: Line, share: float, need: float, *, at_any_price: bool = True
+    ) -> tuple[float, float]:
+        """The same of a `line` with a bar that its own samples vouch for; with a whole ladder, if it has to be."""
         finest = max(self._plan(share, need).finest, 1)
         lower, bar = self._extrapolated(line, finest, 1), np.inf
         for levels in range(2, min(MOST_SURE_LEVELS, finest + 1) + 1):
@@ -75,6 +77,8 @@ class Reader:
             if bar <= need:
                 return value, bar
             lower = value
+        if not at_any_price and np.isfinite(bar):
+            return lower, bar
         slope = climb(line)
         judged = not (slope.kink | slope.broken).any()
         return float(slope.value[0]), float(slope.bar[0]) if judged else np.inf

@@ -156,7 +156,9 @@ class Search:
         size = float(self.scope.point.sizes[leaf][index])
         claim_bar = float(self._gradient[leaf].bar[index]) * size
         need = max(need or abs(self._whole_residual) / SHARP, 4 * claim_bar)
-        value, bar = self.reader.sure(self._line_of(entry), 1 / self.scope.size, need)
+        value, bar = self.reader.sure(
+            self._line_of(entry), 1 / self.scope.size, need, at_any_price=entry not in self.found
+        )
         return value / size, bar / size
 
     def _line_of(self, entry: int) -> Line:
