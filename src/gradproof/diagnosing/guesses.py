@@ -187,8 +187,8 @@ def _chain_rule(case: Case) -> Iterator[Guess]:
         with np.errstate(all="ignore"):
             factor = function(case.theta)
             inverse = 1.0 / factor
-        if factor.size and np.ptp(factor) == 0:
-            continue  # that is a constant factor
+        if np.ptp(factor) == 0 or (words == "|θ|" and case.theta.min() >= 0):
+            continue  # that is a constant factor, or θ itself
         for name, by, verb in (
             ("/", inverse, "was multiplied by"), ("*", factor, "lacks the factor"),
         ):  # fmt: skip
