@@ -17,8 +17,9 @@ from fresh import python
 from gradproof import Outcome, Problem, Report, check_problem
 from gradproof.cli import exits, main, proofs
 from gradproof.cli.leaves import only
-from gradproof.cli.progress import Meter
 from gradproof.codes import CODES
+from gradproof.progress import Meter
+from gradproof.progress.bar import Bar
 
 
 @pytest.fixture(scope="module")
@@ -829,7 +830,7 @@ def shown(width, terminal=True, delay=0.0, calls=30, expected=100):
     """What a Meter writes to a console of `width` columns while a function is evaluated `calls` times."""
     file = StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, color_system=None)
-    with Meter("net.py::fun (2 of 5)", expected, console=console, delay=delay) as meter:
+    with Bar(console, delay) as bar, Meter("net.py::fun (2 of 5)", expected, bar) as meter:
         problem = meter.watched(LAYERS)
         for _ in range(calls):
             problem.fun(problem.params, *problem.args)
@@ -860,6 +861,6 @@ def test_what_is_quick_or_no_terminal_shows_nothing(quiet):
 
 def test_the_meter_counts_every_evaluation_in_every_framework():
     both = replace(LAYERS, fun={"numpy": of_layers, "torch": of_layers})
-    with Meter("x", 100, console=Console(file=StringIO())) as meter:
+    with Meter("x", 100) as meter:
         report = check_problem(meter.watched(both), sources=["numeric", "hand", "torch"])
     assert meter.count > report.sources["numeric"].calls

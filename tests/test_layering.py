@@ -12,12 +12,15 @@ ORDER = (
     # Words, trees and code on the caller's own arrays: they know nothing of backends, sources or checks.
     "arrays", "trees", "verdict", "codes", "initializers", "activations", "losses", "nodes", "network",
     "problems.record", "problems.curves", "problems.blocks", "problems",
+    "progress.meter", "progress", "progress.bar",
+    # Work in blocks, anywhere.
+    "engine.shipping", "engine.pools", "engine.workers", "engine",
     # Frameworks.
-    "backend", "conformance", "sizes", "point",
+    "backend", "conformance", "sizes", "point", "recast",
     # The reference network, entry by entry.
     "structured",
     # Derivatives from function values.
-    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.kinks", "numeric.sampling", "numeric.complex_step", "numeric.differences", "numeric",
+    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.kinks", "numeric.sampling", "numeric.elsewhere", "numeric.complex_step", "numeric.entrywise", "numeric.trial", "numeric.rows", "numeric.batched", "numeric.networks", "numeric.differences", "numeric",
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.
@@ -35,10 +38,12 @@ ORDER = (
     # The checker checked.
     "faults.claims", "faults.fault", "faults.factors", "faults.terms", "faults.entries", "faults.places", "faults.forms", "faults.behaviour", "faults.backward", "faults",
     "proving.record", "proving.trials", "proving.leaves", "proving.constants", "proving.walk", "proving", "proving.terminal",
+    # Many checks.
+    "sweeping.record", "sweeping.journal", "sweeping.cases", "sweeping.walk", "sweeping", "sweeping.terminal",
     # What is told with it.
     "course", "demo", "bench",
     # The public listing, and the command line.
-    "gradproof", "cli.exits", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.progress", "cli.running", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
+    "gradproof", "cli.exits", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.running", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
 )  # fmt: skip
 """Names below `gradproof`; "gradproof" itself is `__init__`."""
 
@@ -47,6 +52,8 @@ LAZY = {
         "report.html", "report.html_fragment", "report.plain", "report.plots", "report.schema_reader", "report.terminal",
     },
     "proving.record": {"proving.terminal"},
+    "progress.meter": {"progress.bar"},
+    "sweeping.record": {"sweeping.journal", "sweeping.terminal"},
 }  # fmt: skip
 """Imports against the order, inside functions: a Report or a Proof loads a view of itself when it is asked for one."""
 
@@ -57,6 +64,8 @@ OF_EXTRAS = {
     "report.html": {"jinja2", "markupsafe"},
     "report.plots": {"matplotlib"},
     "report.record": {"matplotlib"},  # for the type of a plot only
+    "engine.shipping": {"cloudpickle"},
+    "engine.pools": {"distributed", "loky"},
 }
 """What single modules import when they are asked for a view that needs it."""
 

@@ -14,7 +14,7 @@ import pytest
 import gradproof
 
 PROMISED = """(fun, params, /, *, args=(), grad=None, value_and_grad=None, vjp=None, jvp=None,
- sources=None, resolution=None, confidence=0.999, seed=0, diagnose=True)"""
+ sources=None, resolution=None, confidence=0.999, seed=0, diagnose=True, workers=None, progress=False)"""
 
 
 def members(name, thing):

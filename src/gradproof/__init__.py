@@ -11,13 +11,16 @@ from gradproof.check import GradientMismatch, assert_gradients, check, check_pro
 from gradproof.codes import explain
 from gradproof.conformance import conformance
 from gradproof.diagnosing import first_wrong_node
+from gradproof.engine import UnpicklableError, WorkersLostError
 from gradproof.guard import GradientWarning, Guarded, guard
 from gradproof.losses import Loss
 from gradproof.network import Layer, Network
 from gradproof.nodes import Node
 from gradproof.problems import Problem
+from gradproof.progress import Progress
 from gradproof.proving import BlindSpot, Outcome, Proof, Trial, prove, prove_problem
 from gradproof.report import Report, SourceResult
+from gradproof.sweeping import Case, Sweep, Swept, sweep
 from gradproof.verdict import Certificate, Diagnosis, Estimate, Finding, Location, Reason, Verdict
 
 __version__ = "0.1.0"
@@ -27,6 +30,7 @@ __all__ = [
     "Backend",
     "BackendError",
     "BlindSpot",
+    "Case",
     "Certificate",
     "Diagnosis",
     "Estimate",
@@ -41,12 +45,17 @@ __all__ = [
     "Node",
     "Outcome",
     "Problem",
+    "Progress",
     "Proof",
     "Reason",
     "Report",
     "SourceResult",
+    "Sweep",
+    "Swept",
     "Trial",
+    "UnpicklableError",
     "Verdict",
+    "WorkersLostError",
     "assert_gradients",
     "backend_for",
     "check",
@@ -59,4 +68,5 @@ __all__ = [
     "numeric",
     "prove",
     "prove_problem",
+    "sweep",
 ]

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.arrays import is_array, is_floating
-from gradproof.backend import Backend, backend_for, load
+from gradproof.arrays import is_array
+from gradproof.backend import load
 from gradproof.check import check_problem
 from gradproof.numeric.sampling import to_outputs
-from gradproof.point import Placement, Point, take_point
+from gradproof.point import Placement, take_point
 from gradproof.problems import Problem
+from gradproof.recast import recast
 from gradproof.report import Report
 from gradproof.sources import Claim, implementation
 from gradproof.trees import flatten
@@ -136,7 +137,7 @@ def _contestants(problem: Problem, names: Sequence[str], dtype: str) -> dict[str
     """By name; a framework that compiles is there twice."""
     found: dict[str, _Contestant] = {}
     for name in names:
-        point = _cast(take_point(problem.params, problem.args), dtype)
+        point = take_point(*recast(problem.params, problem.args, dtype))
         backend = point.home if name == "hand" else load(name)
         placement = Placement(point, backend, double=dtype == "float64")
         fun: Any = implementation(problem.fun, backend.name)
@@ -182,24 +183,6 @@ def _awaited(placement: Placement, run: Callable[[], Any]) -> Callable[[], Any]:
                     placement.backend.to_numpy(result.reshape(-1)[:1])
 
     return waited
-
-
-def _cast(point: Point, dtype: str) -> Point:
-    """The point with its parameters and constants in another dtype."""
-
-    def cast(x: Any) -> Any:
-        if not (is_array(x) and is_floating(x)):
-            return x
-        owner = backend_for(x)
-        return owner.from_numpy(owner.to_numpy(x), dtype=dtype)
-
-    def moved(tree: Any) -> Any:
-        leaves, structure = flatten(tree)
-        return structure.unflatten([cast(leaf) for leaf in leaves])
-
-    home: Backend = point.home
-    arrays = [home.from_numpy(leaf, dtype=dtype) for leaf in point.leaves]
-    return take_point(point.structure.unflatten(arrays), tuple(moved(arg) for arg in point.args))
 
 
 def _timed(contestants: Mapping[str, _Contestant], dtype: str) -> list[Timing]:

@@ -5,9 +5,11 @@ __all__ = ["GradientMismatch", "assert_gradients", "check", "check_problem"]
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradproof.examination import Examination
+from gradproof.engine import Workers, WorkersLostError
+from gradproof.examination import Crew, Examination
 from gradproof.options import Options, choose_sources
 from gradproof.problems import Problem
+from gradproof.progress import CHECK, Listener, Meter, meter_for
 from gradproof.report import Report
 from gradproof.sources import Claim, Function
 from gradproof.verdict import Verdict
@@ -36,6 +38,8 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
     confidence: float = 0.999,
     seed: int = 0,
     diagnose: bool = True,
+    workers: Any = None,
+    progress: bool | Listener | Meter = False,
 ) -> Report:
     """Collect what several independent sources say the derivative of `fun` at `params` is, and compare.
 
@@ -54,8 +58,13 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
     achieved is in the report. `confidence` is that of the certificate. `seed` draws the probes. Where the gradient is
     refuted, the report says where and which mistake it is; not to `diagnose` saves these evaluations.
 
+    `workers` evaluate `fun` where that takes long (over 2 s in all): a number of processes (-1: one per core), a map-like
+    callable, an object with `submit`, a dask Client, or "dask://host:port". `progress` draws a bar on standard error once 2 s
+    have passed, or is called with a Progress.
+
     Raises ValueError or TypeError for input that cannot be checked, and whatever `fun` or the claim raise at the
-    point itself. Nothing of the caller's is changed.
+    point itself; WorkersLostError if the workers went away, with the findings so far as `known`. Nothing of the caller's
+    is changed.
     """
     claim = Claim(grad, value_and_grad, vjp, jvp)
     options = Options(
@@ -65,7 +74,13 @@ def check(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
         seed=seed,
         diagnose=diagnose,
     )
-    return Examination(fun, params, args, claim, options).report()
+    with Workers(workers) as crew, meter_for(progress, "check", CHECK) as meter:
+        examination = Examination(fun, params, args, claim, options, Crew(crew, meter))
+        try:
+            return examination.report()
+        except WorkersLostError as error:
+            error.known = tuple(examination.findings)
+            raise
 
 
 def check_problem(problem: Problem, **options: Any) -> Report:

@@ -1,23 +1,26 @@
 """The walk of one check: contracts, sources, comparison, attribution."""
 
-__all__ = ["Examination"]
+__all__ = ["Crew", "Examination"]
 
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.backend import load
+from gradproof.engine import Workers
 from gradproof.inquiry import Inquest, Inquiry
 from gradproof.judging import JUDGED_SHARE, Referee, compare_arrays, plain_cotangent
+from gradproof.numeric.elsewhere import Remote
 from gradproof.numeric.probe import Probe, sign_probe
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.options import Options, default_resolution
 from gradproof.point import UNIT_ROUNDOFF, take_point
+from gradproof.progress import Meter
 from gradproof.report import Report
 from gradproof.sources import Claim, Function, Hearing, admit_function, implementation, once, testify_tangent
 from gradproof.sources.contracts import ContractBroken, changed, changed_args, fingerprint
@@ -30,16 +33,25 @@ SLIGHT = 1e-5
 """Share of the value below which another one is more likely of another precision than of another formula."""
 
 
+class Crew(NamedTuple):
+    """Who evaluates the function, and who is told."""
+
+    workers: Workers
+    meter: Meter
+
+
 class Examination:
     """One check, step by step. `report()` walks them all."""
 
     def __init__(
-        self, fun: Function | Mapping[str, Function], params: Any, args: Any, claim: Claim, options: Options
-    ) -> None:
+        self, fun: Function | Mapping[str, Function], params: Any, args: Any, claim: Claim, options: Options,
+        crew: Crew,
+    ) -> None:  # fmt: skip
         admit_function(fun)
         self.fun = fun
         self.claim = claim
         self.options = options
+        self.crew = crew
         self.point = take_point(params, args)
         self.resolution = options.resolution or default_resolution(self.point.unit_roundoff)
         # Probes do not depend on which sources are asked, nor on how often.
@@ -91,6 +103,9 @@ class Examination:
         sampler: Sampler = with_note(
             f"fun at params (in {name})", lambda: sampler_for(function, self.point, backend)
         )
+        sampler.counted = self.crew.meter.add
+        if not self.crew.workers.serial:
+            sampler.at_once = Remote(sampler, self.crew.workers, self.crew.meter.expected)
         return sampler
 
     @cached_property

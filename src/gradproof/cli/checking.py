@@ -14,11 +14,11 @@ from rich.console import Console
 
 from gradproof.check import check_problem
 from gradproof.cli.exits import AGREES, of_report, worst
-from gradproof.cli.progress import CHECK, Meter
 from gradproof.cli.running import Asked, Outcome, console_for, each, heading, say_refused
 from gradproof.cli.settings import choose
 from gradproof.cli.settings import show as show_settings
 from gradproof.cli.targets import parse
+from gradproof.progress import CHECK, meter_for
 from gradproof.report import Report
 from gradproof.report.terminal import show
 
@@ -70,13 +70,14 @@ def _admit(options: argparse.Namespace) -> None:
 def _check(asked: Asked) -> Outcome:
     settings = asked.settings
     sources = settings.sources(asked.problem)
-    with Meter(asked.title, CHECK) as meter:
+    with meter_for(True, asked.title, CHECK) as meter:
         report = check_problem(
-            meter.watched(asked.problem),
+            asked.problem,
             sources=sources,
             resolution=settings["resolution"],
             confidence=settings["confidence"],
             seed=settings["seed"],
+            progress=meter,
         )
     return Outcome(asked.label, of_report(report, sources or ()), asked, report)
 

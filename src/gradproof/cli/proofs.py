@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from gradproof.cli.exits import AGREES, UNDECIDED, of_report, worst
-from gradproof.cli.progress import PROOF, Meter
 from gradproof.cli.running import Asked, Outcome, console_for, each, heading, say_refused
+from gradproof.progress import PROOF, meter_for
 from gradproof.proving import Outcome as Fate
 from gradproof.proving import Proof, prove_problem
 from gradproof.proving.terminal import show
@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _prove(asked: Asked, faults: Sequence[str] | None) -> Outcome:
-    with Meter(asked.title, PROOF) as meter:
+    with meter_for(True, asked.title, PROOF) as meter:
         proof = prove_problem(
-            meter.watched(asked.problem), sources=_sources(asked), faults=faults, seed=asked.settings["seed"]
+            asked.problem, sources=_sources(asked), faults=faults, seed=asked.settings["seed"], progress=meter
         )
     return Outcome(asked.label, _code(proof, _sources(asked)), asked, proof=proof)
 

@@ -2,7 +2,7 @@
 
 __all__ = ["GAUSSIAN_PROBES", "Probes"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -14,8 +14,8 @@ from gradproof.judging.probed import SHIFTED_STEP, Probed
 from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.climb import climb
 from gradproof.numeric.complex_step import complex_step
-from gradproof.numeric.ladder import hidden_kinks
-from gradproof.numeric.line import Line
+from gradproof.numeric.ladder import first_steps, hidden_kinks
+from gradproof.numeric.line import Line, ahead
 from gradproof.numeric.probe import Probe, gaussian_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Estimate, Reason
@@ -38,16 +38,24 @@ class Probes:
     @cached_property
     def joint(self) -> list[Probed]:
         """Probes over all leaves: one that no entry escapes, then those of the certificate."""
-        if self.outputs is None:
-            first = self.along(self.draw(sign_probe))
-            if first.doubt is Reason.DOMAIN:
-                self.signs = inward_signs(self.sampler)
-                first = first if self.signs is None else self.along(self.draw(sign_probe))
+        if self.outputs is not None:
+            gaussian = [self.draw(gaussian_probe) for _ in range(GAUSSIAN_PROBES)]
+            joint = [self.outputs.along(probe) for probe in (self.outputs.probe, *gaussian)]
         else:
-            first = self.outputs.along(self.outputs.probe)
-        first.narrow(complex_step(self.sampler, first.probe, self._sum, first.slope))
-        along = self.along if self.outputs is None else self.outputs.along
-        return [first] + [along(self.draw(gaussian_probe)) for _ in range(GAUSSIAN_PROBES)]
+            joint = self._of_a_scalar([sign_probe, *[gaussian_probe] * GAUSSIAN_PROBES])
+        joint[0].narrow(complex_step(self.sampler, joint[0].probe, self._sum, joint[0].slope))
+        return joint
+
+    def _of_a_scalar(self, draws: Sequence[Callable[..., Probe]]) -> list[Probed]:
+        lines = [self.line(self.draw(draw)) for draw in draws]
+        ahead([(line, first_steps()) for line in lines])
+        first = Probed(lines[0], None)
+        if first.doubt is Reason.DOMAIN:
+            self.signs = inward_signs(self.sampler)
+            if self.signs is not None:
+                lines = [self.line(line.probe.turned(self.signs)) for line in lines]
+                first = Probed(lines[0], None)
+        return [first, *(Probed(line, None) for line in lines[1:])]
 
     @cached_property
     def outputs(self) -> Outputs | None:

@@ -123,6 +123,7 @@ def _tested(line: Line, slope: Slope) -> tuple[Slope, bool]:
     size = float(ladder.steps[-TESTED_LEVELS])
     noise = np.maximum(residual_noise(ODD, odd), rounding(ladder, line)[-1])
     more, aliased = np.zeros(noise.shape), False
+    line.ahead([sign * size * position / 4 for position in OFF_LADDER for sign in (1.0, -1.0)])
     for position in OFF_LADDER:
         weights = interpolation(ODD, TESTED_LEVELS, position / 4)
         step = size * position / 4

@@ -13,6 +13,7 @@ __all__ = [
     "Ladder",
     "Slope",
     "ascend",
+    "first_steps",
     "hidden_kinks",
     "one_side",
     "read_again",
@@ -181,14 +182,21 @@ def _sharp(slope: Slope, line: Line) -> HostArray:
     return SHARP * line.unit_roundoff * np.abs(slope.value)
 
 
+def first_steps(first_step: float = FIRST_STEP) -> list[float]:
+    """Where every ladder is sampled, however short."""
+    return [sign * first_step * 2.0**-level for level in range(FEWEST_LEVELS) for sign in (1.0, -1.0)]
+
+
 def _ladder(
     line: Line, first_step: float, finest: float, done: Callable[[Slope, HostArray, float], bool]
 ) -> Slope:
     steps: list[float] = []
     plus: list[HostArray] = []
     minus: list[HostArray] = []
+    line.ahead(first_steps(first_step))
     while True:
         steps.append(first_step * 2.0 ** -len(steps))
+        line.ahead((steps[-1], -steps[-1]))
         plus.append(line(steps[-1]))
         minus.append(line(-steps[-1]))
         if len(steps) < FEWEST_LEVELS:

@@ -1,6 +1,6 @@
 """The function along a probe: φ(t) = f(x + t·v), every output kept, float64 on the host."""
 
-__all__ = ["Line"]
+__all__ = ["Ahead", "Line", "ahead"]
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,9 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.numeric.probe import Probe
+
+Ahead = Callable[[Sequence[tuple["Line", Sequence[float]]]], None]
+"""Samples lines at steps that are sure to be wanted, all of them at once, and teaches the lines what it found."""
 
 
 @dataclass
@@ -28,6 +31,12 @@ class Line:
     evaluations: int = 0
     failures: list[str] = field(default_factory=list)
     """What `evaluate` raised away from the point."""
+    keep: Callable[[HostArray], HostArray] = np.ravel
+    """From the function's output to what `evaluate` gives."""
+    counted: Callable[[int], None] | None = None
+    """Told of every evaluation."""
+    at_once: Ahead | None = None
+    """None where steps are evaluated one by one."""
     _known: dict[float, HostArray] = field(default_factory=dict)
 
     def __call__(self, t: float) -> HostArray:
@@ -36,14 +45,38 @@ class Line:
             self._known[t] = self._sample(t)
         return self._known[t]
 
+    def ahead(self, steps: Sequence[float]) -> None:
+        """Sample at these `steps` at once, if that can be done here; they are sure to be wanted."""
+        ahead([(self, steps)])
+
+    def unknown(self, steps: Sequence[float]) -> list[float]:
+        """Those of `steps` that were not sampled yet."""
+        return [t for t in dict.fromkeys(steps) if t not in self._known]
+
+    def learn(self, t: float, value: HostArray | str) -> None:
+        """φ(t) was sampled elsewhere: the outputs, or what was raised."""
+        self._count()
+        self._known[t] = self._failed(value) if isinstance(value, str) else self._admitted(value)
+
     def _sample(self, t: float) -> HostArray:
-        self.evaluations += 1
+        self._count()
         try:
             with np.errstate(all="ignore"):
                 value = self.evaluate(self.probe.moved(self.leaves, t))
         except Exception as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
-            return np.full(self.centre.shape, np.nan)
+            return self._failed(f"{type(error).__name__}: {error}")
+        return self._admitted(value)
+
+    def _count(self) -> None:
+        self.evaluations += 1
+        if self.counted is not None:
+            self.counted(1)
+
+    def _failed(self, why: str) -> HostArray:
+        self.failures.append(why)
+        return np.full(self.centre.shape, np.nan)
+
+    def _admitted(self, value: HostArray) -> HostArray:
         return (
             np.where(np.isfinite(value), value, np.nan)
             if value.shape == self.centre.shape
@@ -59,8 +92,7 @@ class Line:
         )  # fmt: skip
 
     def _changed(self) -> HostArray:
-        self.failures.append("the output's shape depends on the parameters")
-        return np.full(self.centre.shape, np.nan)
+        return self._failed("the output's shape depends on the parameters")
 
 
 @dataclass
@@ -74,6 +106,14 @@ class _Weighted(Line):
         value = _sum(self.whole(t), self.weights)
         self.evaluations = self.whole.evaluations
         return value
+
+
+def ahead(wanted: Sequence[tuple[Line, Sequence[float]]]) -> None:
+    """Sample several lines at once, where they can be; nothing is evaluated here that would not be anyway."""
+    lines = [(line.whole if isinstance(line, _Weighted) else line, steps) for line, steps in wanted]
+    at_once = lines[0][0].at_once
+    if at_once is not None and (unknown := [(line, t) for line, steps in lines if (t := line.unknown(steps))]):
+        at_once(unknown)
 
 
 def _sum(outputs: HostArray, weights: HostArray) -> HostArray:

@@ -12,7 +12,7 @@ import numpy as np
 from gradproof.arrays import HostArray, dtype_name, is_array, is_floating
 from gradproof.backend import Backend, backend_for
 from gradproof.numeric.bundles import Bundles
-from gradproof.numeric.line import Line
+from gradproof.numeric.line import Ahead, Line
 from gradproof.numeric.probe import Probe
 from gradproof.point import Placement, Point
 
@@ -34,6 +34,12 @@ class Sampler:
     """Calls at complex parameters."""
     seconds: float = 0.0
     """Wall time spent in the function along the lines."""
+    each: float = 0.0
+    """Seconds that a call at the point took."""
+    counted: Callable[[int], None] | None = None
+    """Told of every evaluation along a line."""
+    at_once: Ahead | None = None
+    """Evaluates many points at once, where that can be done."""
 
     @property
     def point(self) -> Point:
@@ -69,6 +75,9 @@ class Sampler:
             centre=kept(self.value),
             unit_roundoff=self.placement.unit_roundoff,
             spread=self.spread.reshape(-1) if bundles is None else bundles.spread(self.spread),
+            keep=kept,
+            counted=self.counted,
+            at_once=self.at_once,
         )
         self.lines.append(line)
         return line
@@ -82,8 +91,10 @@ def sampler_for(fun: Callable[..., Any], point: Point, backend: Backend | None =
     Raises what `fun` raises at the point itself.
     """
     placement, first, dtype = _precisest(fun, point, backend or point.home)
+    start = perf_counter()
     second = evaluated(fun, placement, point.leaves)
-    return Sampler(fun, placement, first, _spread(first, second), dtype)
+    each = perf_counter() - start
+    return Sampler(fun, placement, first, _spread(first, second), dtype, each=each)
 
 
 def _spread(first: HostArray, second: HostArray) -> HostArray:

@@ -12,6 +12,7 @@ from gradproof.check import check_problem
 from gradproof.faults import FAULTS
 from gradproof.faults.claims import Scene, scene_of
 from gradproof.problems import Problem
+from gradproof.progress import PROOF, Listener, Meter, meter_for
 from gradproof.proving.constants import constant_spots
 from gradproof.proving.leaves import leaf_spots, moved
 from gradproof.proving.record import BlindSpot, Proof
@@ -33,6 +34,7 @@ def prove(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
     sources: Sequence[str] = ("numeric", "hand"),
     faults: Sequence[str] | None = None,
     seed: int = 0,
+    progress: bool | Listener = False,
 ) -> Proof:
     """Check the claim, then plant mistakes in it and see which of them the same check would have refused.
 
@@ -41,13 +43,13 @@ def prove(  # noqa: PLR0913 -- two arrays, then choices by keyword, each with a 
     out as AGREES is not proven: the verdict says so, and nothing is planted; if it is UNDECIDED, blind spots may say why.
 
     Also found: by leaf the smallest relative error that shows, and blind spots: what a zero gradient, a symmetric one,
-    λ = 0, a mask of ones, a batch of one or a kink hides, and whether a point nearby shows more.
+    λ = 0, a mask of ones, a batch of one or a kink hides, and whether a point nearby shows more. `progress` is as for `check`.
 
     Raises ValueError without a claim, for an unknown fault or none, and whatever `check` raises. Nothing of the caller's
     is changed.
     """
     problem = Problem("the claim", fun, params, tuple(args), grad, value_and_grad, vjp)
-    return prove_problem(problem, sources=sources, faults=faults, seed=seed)
+    return prove_problem(problem, sources=sources, faults=faults, seed=seed, progress=progress)
 
 
 def prove_problem(
@@ -56,6 +58,7 @@ def prove_problem(
     sources: Sequence[str] = ("numeric", "hand"),
     faults: Sequence[str] | None = None,
     seed: int = 0,
+    progress: bool | Listener | Meter = False,
 ) -> Proof:
     """`prove` of a Problem; a jvp that it states is left out."""
     names = _chosen(faults)
@@ -64,12 +67,16 @@ def prove_problem(
         raise ValueError(
             "prove plants mistakes in a hand-written gradient: pass grad=, value_and_grad= or vjp="
         )
-    options = {"sources": sources, "seed": seed}
+    with meter_for(progress, problem.name, PROOF) as meter:
+        return _proof(meter.watched(problem), names, {"sources": sources, "seed": seed})
+
+
+def _proof(problem: Problem, names: Sequence[str], options: Mapping[str, Any]) -> Proof:
     report = check_problem(problem, **options)
     scene = None if report.verdict is Verdict.DISAGREES else scene_of(problem)
     if scene is None:
         return Proof(report.verdict, report)
-    found = moved(problem, scene, seed)
+    found = moved(problem, scene, options["seed"])
     spots = tuple(_spots(problem, scene, report, found, options))
     gone = any(spot.elsewhere for spot in spots)
     if report.verdict is not Verdict.AGREES:
