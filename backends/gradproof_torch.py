@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class TorchBackend:
 
     def double_precision(self) -> AbstractContextManager[object]:
         """Default dtype float64 inside, the caller's again afterwards."""
-        return _default_dtype(torch.float64)
+        return _double()
 
 
 def _tensor(value: object) -> torch.Tensor:
@@ -82,14 +83,31 @@ def _tensor(value: object) -> torch.Tensor:
     return value
 
 
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
+class _Double:
+    """Default dtype float64. It is one for the whole process: the first thread that comes sets it, the last that goes resets it."""
 
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._before = torch.float32
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Inside."""
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_default_dtype()
+                torch.set_default_dtype(torch.float64)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    torch.set_default_dtype(self._before)
+
+
+_double = _Double()
 
 backend: Backend = TorchBackend()

@@ -261,6 +261,30 @@ def test_threads_need_no_pickling_at_all():
     assert report.verdict is Verdict.AGREES
 
 
+def test_threads_leave_no_switch_flipped():
+    """torch's default dtype is one for the whole process: threads that flip it on their own leave it flipped."""
+
+    def fun(x):
+        time.sleep(0.003 + 0.004 * torch.rand(()).item())
+        return (x.sin() * torch.linspace(0, 1, 3)).sum()
+
+    def failing(x):
+        if x[0] != 1.0:
+            time.sleep(0.002)
+            raise KeyboardInterrupt
+        return (x * x).sum()
+
+    x = torch.tensor([1.0, 2.0, 3.0])
+    with ThreadPoolExecutor(4) as executor:
+        report = check(fun, x, sources=("numeric", "torch"), workers=executor)
+        assert torch.get_default_dtype() is torch.float32
+        with pytest.raises(KeyboardInterrupt):
+            check(failing, x, sources=("numeric", "torch"), workers=executor)
+        assert torch.get_default_dtype() is torch.float32
+    assert report.sources["numeric"].dtype == "float64"
+    assert report.verdict is Verdict.AGREES
+
+
 def test_parameters_go_to_a_process_once(tmp_path):
     """What is sent with a block does not grow with the function."""
     data = np.arange(200_000.0)

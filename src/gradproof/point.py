@@ -7,10 +7,11 @@ function which changes its input in place changes a copy.
 
 __all__ = ["UNIT_ROUNDOFF", "Placement", "Point", "take_point"]
 
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,26 @@ class Point:
         """Of the coarsest dtype among the leaves."""
         return max(UNIT_ROUNDOFF[dtype] for dtype in self.dtypes)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As a tree: optree's own record of a dataclass does not travel, nor does every device."""
+        tree = self.structure.unflatten(self.leaves)
+        devices = tuple(map(_portable, self.devices))
+        return _unpickled, (self.home, tree, self.dtypes, devices, self.args)
+
+
+def _unpickled(home: Backend, tree: Any, dtypes: Any, devices: Any, args: Any) -> Point:
+    leaves, structure = flatten(tree)
+    return Point(home, structure, tuple(leaves), dtypes, devices, args)
+
+
+def _portable(device: Any) -> Any:
+    """A device, where it can be named in another process; else the default there."""
+    try:
+        pickle.dumps(device)
+    except Exception:
+        return None
+    return device
+
 
 def take_point(params: Any, args: Any) -> Point:
     """Point at `params` with constants `args`.
@@ -110,6 +131,9 @@ class Placement:
         self.point = point
         self.backend = backend
         self.double = double
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(Placement, double=self.double), (self.point, self.backend)
 
     def context(self) -> AbstractContextManager[object]:
         """In which everything of this placement has to happen."""

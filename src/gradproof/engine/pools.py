@@ -9,7 +9,7 @@ __all__ = ["Dask", "Executor", "Mapped", "Pool", "Processes", "Serial", "Workers
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, as_completed
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -83,7 +83,12 @@ class Executor:
 
     def run(self, work: Shipped, blocks: Sequence[Any]) -> Iterator[Done]:
         """(number of the block, its result)."""
-        yield from _gathered({self._executor.submit(work, block): i for i, block in enumerate(blocks)})
+        futures = {self._executor.submit(work, block): i for i, block in enumerate(blocks)}
+        try:
+            yield from _gathered(futures)
+        finally:
+            if isinstance(self._executor, ThreadPoolExecutor):
+                wait(futures)  # what has begun may hold a switch of this process
 
     def close(self) -> None:
         """It is the caller's."""

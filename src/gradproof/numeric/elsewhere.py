@@ -2,8 +2,7 @@
 
 __all__ = ["Evaluation", "Remote"]
 
-import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from time import perf_counter
@@ -16,8 +15,7 @@ from gradproof.engine import Shipped, Workers
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
 from gradproof.numeric.sampling import Sampler, evaluated
-from gradproof.point import Placement, Point
-from gradproof.trees import flatten
+from gradproof.point import Placement
 
 
 class Step(NamedTuple):
@@ -30,7 +28,7 @@ class Step(NamedTuple):
 
 
 class Evaluation:
-    """The function of one placement, at points of its lines: pickles, with the point, to another process."""
+    """The function of one placement, at points of its lines."""
 
     def __init__(self, fun: Callable[..., Any], placement: Placement) -> None:
         self._fun = fun
@@ -45,25 +43,6 @@ class Evaluation:
                 return evaluated(self._fun, self._placement, probe.moved(leaves, step.t))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
-
-    def __getstate__(self) -> dict[str, Any]:
-        placement, point = self._placement, self._placement.point
-        return {
-            "fun": self._fun,
-            "tree": point.structure.unflatten(point.leaves),  # optree's own record of a dataclass does not travel
-            "point": {
-                "home": point.home, "dtypes": point.dtypes,
-                "devices": tuple(map(_portable, point.devices)), "args": point.args,
-            },
-            "backend": placement.backend,
-            "double": placement.double,
-        }  # fmt: skip
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        leaves, structure = flatten(state["tree"])
-        point = Point(structure=structure, leaves=tuple(leaves), **state["point"])
-        self._fun = state["fun"]
-        self._placement = Placement(point, state["backend"], double=state["double"])
 
 
 class Remote:
@@ -95,12 +74,3 @@ class Remote:
     def _step(self, line: Line, t: float) -> Step:
         shared = line.probe.sizes is self._sampler.point.sizes
         return Step(replace(line.probe, sizes=()) if shared else line.probe, shared, t)
-
-
-def _portable(device: Any) -> Any:
-    """A device, where it can be named in another process; else the default there."""
-    try:
-        pickle.dumps(device)
-    except Exception:
-        return None
-    return device

@@ -41,6 +41,10 @@ class Sampler:
     at_once: Ahead | None = None
     """Evaluates many points at once, where that can be done."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to go on sampling: not who listens here, nor what was sampled already."""
+        return {**vars(self), "lines": [], "counted": None, "at_once": None}
+
     @property
     def point(self) -> Point:
         """Where the function is sampled."""
