@@ -80,6 +80,10 @@ def _check(commands: Any) -> None:
     )  # fmt: skip
     check.add_argument("--html", metavar="FILE", help="the report as a page; several are numbered")
     check.add_argument(
+        "--workers", type=_workers, metavar="N",
+        help="processes that evaluate slow functions (-1: one per core), or a cluster: dask://HOST:PORT",
+    )  # fmt: skip
+    check.add_argument(
         "--show-config", action="store_true", help="show every choice and where it comes from; check nothing"
     )
 
@@ -172,6 +176,10 @@ def _demo(commands: Any) -> None:
     )
     demo.add_argument("--fault", metavar="NAME", help="the mistake to plant; `--fault list` names them all")
     demo.add_argument("--seed", type=int, default=0, help="of the weights and of the probes (default 0)")
+
+
+def _workers(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _names(text: str) -> list[str]:

@@ -83,3 +83,19 @@ def test_a_wrong_gradient_is_not_timed(files, tmp_path, capsys):
 def test_bench_needs_a_target(capsys):
     assert main(["bench"]) == 2
     assert "bench needs a TARGET" in capsys.readouterr().err
+
+
+def test_workers_that_cannot_be_are_a_usage_error(files, tmp_path, capsys):
+    for given in ("x", "0", "dask://nowhere"):
+        assert main(["check", str(tmp_path / "cubes.py"), "--workers", given]) == 2
+        assert "due: None, a number of processes" in capsys.readouterr().err
+
+
+def test_a_file_that_only_the_command_line_has_loaded_is_checked_by_workers(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("gradproof.engine.workers.WORTH_SECONDS", 0.0)
+    (tmp_path / "kernel.py").write_text(FILE.format(factor=3))
+    target = [str(tmp_path / "kernel.py"), "--sources", "numeric"]
+    assert main(["check", *target, "--workers", "2"]) == 0
+    answer = capsys.readouterr().out.splitlines()[-1]
+    assert main(["check", *target]) == 0
+    assert answer == capsys.readouterr().out.splitlines()[-1]

@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from rich.console import Console
 
 from gradproof.check import check_problem
 from gradproof.cli.exits import AGREES, of_report, worst
-from gradproof.cli.running import Asked, Outcome, console_for, each, heading, say_refused
+from gradproof.cli.running import Asked, Command, Outcome, console_for, each, heading, say_refused
 from gradproof.cli.settings import choose
 from gradproof.cli.settings import show as show_settings
 from gradproof.cli.targets import parse
+from gradproof.engine import Workers
 from gradproof.progress import CHECK, meter_for
 from gradproof.report import Report
 from gradproof.report.terminal import show
@@ -34,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
     if options.show_config:
         return _show_config(options, console)
     _admit(options)
-    outcomes = list(each(options, _check) if options.json == STDOUT else _shown(options, console))
+    command = partial(_check, workers=options.workers)
+    outcomes = list(each(options, command) if options.json == STDOUT else _shown(options, command, console))
     code = worst(outcome.code for outcome in outcomes)
     if options.html:
         _write_pages(Path(options.html), [o.report for o in outcomes if o.report is not None])
@@ -61,13 +64,14 @@ def _admit(options: argparse.Namespace) -> None:
         )
     if not options.targets:
         raise ValueError("check needs a TARGET: FILE.py, FILE.py::NAME, module or module:NAME")
+    Workers(options.workers).close()  # what nobody could be is refused now
     for name in ("json", "html"):
         given = getattr(options, name)
         if given and given != STDOUT and not Path(given).absolute().parent.is_dir():
             raise ValueError(f"--{name}={given}: there is no folder {Path(given).parent}")
 
 
-def _check(asked: Asked) -> Outcome:
+def _check(asked: Asked, workers: Any) -> Outcome:
     settings = asked.settings
     sources = settings.sources(asked.problem)
     with meter_for(True, asked.title, CHECK) as meter:
@@ -77,15 +81,16 @@ def _check(asked: Asked) -> Outcome:
             resolution=settings["resolution"],
             confidence=settings["confidence"],
             seed=settings["seed"],
+            workers=workers,
             progress=meter,
         )
     return Outcome(asked.label, of_report(report, sources or ()), asked, report)
 
 
-def _shown(options: argparse.Namespace, console: Console) -> Iterator[Outcome]:
+def _shown(options: argparse.Namespace, command: Command, console: Console) -> Iterator[Outcome]:
     """Every outcome, printed when it is there."""
     verdicts: Counter[str] = Counter()
-    for outcome in each(options, _check):
+    for outcome in each(options, command):
         if outcome.asked is not None and outcome.report is not None:
             several = len(options.targets) > 1 or bool(outcome.asked.position)
             _print(outcome.asked, outcome.report, console, several=several)

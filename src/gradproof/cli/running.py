@@ -1,6 +1,6 @@
 """Targets one after the other: each is loaded, its Problems found, and every one handed to a command."""
 
-__all__ = ["Asked", "Outcome", "console_for", "each", "heading", "say_refused"]
+__all__ = ["Asked", "Command", "Outcome", "console_for", "each", "heading", "say_refused"]
 
 import argparse
 import sys
