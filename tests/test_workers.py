@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from clusters import cluster, wait_until
-from gradproof import Network, Reason, Verdict, check
+from gradproof import Network, Reason, Verdict, check, numeric
 from gradproof.engine import (
     WORTH_SECONDS,
     Shipped,
@@ -452,3 +452,68 @@ def test_a_sleeping_function_is_sooner_done_by_two(serial):
         return time.perf_counter() - start
 
     assert seconds(4) < 0.8 * seconds(None)
+
+
+# Whole derivatives
+
+
+def cosines(x, factor):
+    time.sleep(0.002)
+    return np.cos(x * factor).sum()
+
+
+@pytest.mark.parametrize("method", ["ladder", "central"])
+@pytest.mark.parametrize("workers", [2, map, "threads"])
+def test_a_whole_gradient_comes_to_the_same_bits_for_any_workers(monkeypatch, started, method, workers):
+    monkeypatch.setattr(workers_module, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(workers_module, "BLOCK_SECONDS", 0.01)
+    x = np.linspace(0.5, 2.0, 21)
+    serial = numeric.gradient(cosines, x, args=(1.5,), method=method)
+    with ThreadPoolExecutor(2) as threads:
+        chosen = threads if workers == "threads" else workers
+        shared = numeric.gradient(cosines, x, args=(1.5,), method=method, workers=chosen)
+    assert {name for name, _ in started} & {"Processes", "Mapped", "Executor"}
+    assert np.array_equal(serial.value, shared.value)
+    assert np.array_equal(serial.bar, shared.bar)
+    assert np.allclose(serial.value, -1.5 * np.sin(1.5 * x))
+
+
+def test_a_jacobian_of_torch_comes_to_the_same_in_processes(started):
+    def fun(x):
+        time.sleep(0.01)
+        return torch.stack([x.sum().sin(), (x * x).sum()])
+
+    x = torch.tensor([0.5, 1.0, 1.5])
+    serial, shared = (numeric.jacobian(fun, x, workers=workers) for workers in (None, 2))
+    assert any(name == "Processes" for name, _ in started)
+    assert np.array_equal(serial.value, shared.value)
+    assert serial.value.shape == (2, 3)
+
+
+def test_entries_that_were_known_when_the_workers_were_lost(monkeypatch):
+    monkeypatch.setattr(pools, "RESTARTS", 0)
+
+    def fatal(x):
+        time.sleep(0.02)
+        if x[3] != 1.0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return (x**3).sum()
+
+    with pytest.raises(WorkersLostError) as caught:
+        numeric.gradient(fatal, np.ones(4), workers=2)
+    known = caught.value.known
+    assert known.value[0] == pytest.approx(3.0)
+    assert np.isnan(known.value[3])
+    assert known.bar[3] == np.inf
+
+
+def test_a_structured_gradient_takes_no_workers():
+    with pytest.raises(ValueError, match="method='structured' is computed here"):
+        numeric.gradient(NETWORK.loss, PARAMS, args=(X, Y), method="structured", workers=2)
+
+
+@pytest.mark.parametrize("method", ["ladder", "central", "structured"])
+def test_entries_are_counted(method):
+    heard = []
+    numeric.gradient(NETWORK.loss, PARAMS, args=(X, Y), method=method, progress=heard.append)
+    assert (heard[-1].done, heard[-1].expected, heard[-1].unit) == (38, 38, "parameters")

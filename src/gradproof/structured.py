@@ -31,10 +31,12 @@ Forward = tuple[list[HostArray], list[HostArray]]
 
 
 def structured_gradient(
-    network: Network, params: Any, x: HostArray, y: HostArray, lam: float = 0.0, *, step: float = 1e-4
-) -> Any:
+    network: Network, params: Any, x: HostArray, y: HostArray, lam: float = 0.0, *, step: float = 1e-4,
+    done: Callable[[int], None] | None = None,
+) -> Any:  # fmt: skip
     """Central differences of `network.loss` in every parameter, in the form of `params`, float64 on NumPy.
 
+    `done`, if given, is told unit by unit how many more parameters are done.
     Raises ValueError for a step that is not positive, and a loss that is none of the network's own.
     """
     if not step > 0:
@@ -47,7 +49,7 @@ def structured_gradient(
     inputs, sums = _forward(network, layers, x)
     gradients = []
     for depth, (weight, _) in enumerate(layers):
-        slopes = _Column(network, layers, depth, inputs, sums, y, step).slopes() / len(x)
+        slopes = _Column(network, layers, depth, inputs, sums, y, step).slopes(done) / len(x)
         gradients.append(Layer(slopes[:, :-1] + lam / len(x) * weight, slopes[:, -1].copy()))
     return tuple(gradients) if isinstance(params, tuple | list) else network.flatten(gradients)
 
@@ -79,13 +81,17 @@ class _Column:
         self.top = float(self.sums[-1].max())
         self.step = step
 
-    def slopes(self) -> HostArray:
+    def slopes(self, done: Callable[[int], None] | None) -> HostArray:
         """(out, in + 1)."""
         widest = max(len(z) for z in self.sums)
         size = max(1, BLOCK // (widest * self.source.shape[1]))
         starts = range(0, len(self.source), size)
-        units = range(len(self.sums[0]))
-        return np.array([np.concatenate([self._block(j, slice(s, s + size)) for s in starts]) for j in units])
+        found = []
+        for unit in range(len(self.sums[0])):
+            found.append(np.concatenate([self._block(unit, slice(s, s + size)) for s in starts]))
+            if done is not None:
+                done(len(self.source))
+        return np.array(found)
 
     def _block(self, unit: int, rows: slice) -> HostArray:
         shift = self.step * self.source[rows]

@@ -1,24 +1,28 @@
 """Whole derivatives, coordinate by coordinate, from function values alone.
 
-`central_difference` is the course's loop: one fixed step, no bar, any namespace. `gradient` and `jacobian` climb a
-ladder along every coordinate and return Estimates. They cost about 15 to 25 evaluations per parameter; `check`
-does not call them, it probes along random directions at a cost that does not depend on the number of parameters.
+`central_difference` is the course's loop: one fixed step, no bar, any namespace. `gradient` and `jacobian` return Estimates.
+By default they climb a ladder along every coordinate, 15 to 25 evaluations per parameter; with one fixed step it is two,
+many in one call, and for the reference network less than one. `check` does not call them: it probes along random
+directions, at a cost that does not depend on the number of parameters.
 """
 
 __all__ = ["central_difference", "gradient", "jacobian"]
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
-import numpy as np
-
-from gradproof.arrays import Array, HostArray, is_floating, namespace
-from gradproof.numeric.climb import climb
-from gradproof.numeric.probe import coordinate_probe
+from gradproof.arrays import Array, is_floating, namespace
+from gradproof.backend import unknown
+from gradproof.engine import Workers
+from gradproof.numeric.batched import central_differences
+from gradproof.numeric.entrywise import Ladders, Slopes, whole
+from gradproof.numeric.networks import network_gradient
+from gradproof.numeric.rows import OneRow
 from gradproof.numeric.sampling import Sampler, sampler_for
 from gradproof.numeric.stencils import central
-from gradproof.point import take_point
-from gradproof.verdict import Estimate
+from gradproof.point import Point, take_point
+from gradproof.progress import Listener, meter_for
 
 
 def central_difference(fun: Callable[[Array], Any], theta: Array, step: float = 1e-4) -> Array:
@@ -50,47 +54,79 @@ def central_difference(fun: Callable[[Array], Any], theta: Array, step: float = 
     return xp.reshape(xp.asarray(slopes, dtype=theta.dtype, device=theta.device), theta.shape)
 
 
-def gradient(fun: Callable[..., Any], params: Any, /, *, args: tuple[Any, ...] = ()) -> Any:
+def gradient(  # noqa: PLR0913 -- an array, then choices by keyword, each with a default
+    fun: Callable[..., Any], params: Any, /, *, args: tuple[Any, ...] = (), method: str = "ladder",
+    step: float = 1e-4, vectorized: bool = False, workers: Any = None, progress: bool | Listener = False,
+) -> Any:  # fmt: skip
     """Gradient of scalar `fun(params, *args)`: a tree like params, an Estimate of the leaf's shape at each leaf.
 
-    Raises ValueError if `fun` is not scalar, and for params as `check` does.
+    `method` "ladder" finds its own steps and gives bars. The others take the course's one `step`, which does not tell how
+    far it is off: their bars are infinite, and NaN stands where the function is not finite. "central" moves many entries
+    in one call where the framework can (`torch.func.vmap`; `jax.vmap`, compiled once), or where `fun` is `vectorized`: it
+    takes params whose every leaf has an extra leading axis, and returns one value per row. A function that cannot be
+    batched, or has other values in a batch, is evaluated entry by entry; the logger gradproof.numeric.batched says why.
+    "structured" is for `fun=network.loss` of a gradproof.Network, with args (x, y) or (x, y, lam).
+
+    `workers` share the entries where all of them take over 2 s: a number of processes (-1: one per core), a map-like callable, an
+    object with `submit`, a dask Client, or "dask://host:port". The bits are the same for any of them; where many entries are
+    moved in one call, to rounding. `progress` draws a bar on standard error once 2 s have passed, or is called with a Progress.
+
+    Raises ValueError if `fun` is not scalar, for an unknown method, a step that is not positive, a function that is said to
+    be vectorized and is not, workers for "structured", and for params as `check` does; WorkersLostError if they went away,
+    with the tree so far as `known`: NaN with an infinite bar where nothing is known.
     """
-    sampler = sampler_for(fun, take_point(params, args))
+    point = _admitted(method, ("ladder", "central", "structured"), step, vectorized, take_point(params, args))
+    if method == "structured":
+        if workers is not None:
+            raise ValueError("method='structured' is computed here, in a few passes: leave workers out")
+        with meter_for(progress, "gradient", point.size, "parameters") as meter:
+            return network_gradient(fun, point, step, meter.add)
+    sampler = _sampler(fun, point, vectorized)
     if sampler.output_shape != ():
         raise ValueError(
             f"fun returned shape {sampler.output_shape}, a gradient needs a scalar; use numeric.jacobian"
         )
-    return _derivative(sampler)
+    with Workers(workers) as crew, meter_for(progress, "gradient", point.size, "parameters") as meter:
+        return whole(_slopes(sampler, method, step, vectorized), sampler, crew, meter)
 
 
-def jacobian(fun: Callable[..., Any], params: Any, /, *, args: tuple[Any, ...] = ()) -> Any:
+def jacobian(  # noqa: PLR0913 -- an array, then choices by keyword, each with a default
+    fun: Callable[..., Any], params: Any, /, *, args: tuple[Any, ...] = (), method: str = "ladder",
+    step: float = 1e-4, vectorized: bool = False, workers: Any = None, progress: bool | Listener = False,
+) -> Any:  # fmt: skip
     """Jacobian of `fun(params, *args)`: a tree like params, at each leaf an Estimate of shape output + leaf.
 
-    Raises ValueError for params as `check` does.
+    `method` is "ladder" or "central", `workers` and `progress` are as in `gradient`; a `vectorized` function returns one
+    output per row.
+
+    Raises ValueError as `gradient` does.
     """
-    return _derivative(sampler_for(fun, take_point(params, args)))
+    point = _admitted(method, ("ladder", "central"), step, vectorized, take_point(params, args))
+    sampler = _sampler(fun, point, vectorized)
+    with Workers(workers) as crew, meter_for(progress, "jacobian", point.size, "parameters") as meter:
+        return whole(_slopes(sampler, method, step, vectorized), sampler, crew, meter)
 
 
-def _derivative(sampler: Sampler) -> Any:
-    point = sampler.point
-    return point.structure.unflatten([_leaf_derivative(sampler, i) for i in range(len(point.leaves))])
+def _admitted(method: str, known: tuple[str, ...], step: float, vectorized: bool, point: Point) -> Point:
+    if method not in known:
+        raise ValueError(unknown("method", str(method), known))
+    if not 0 < step < inf:
+        raise ValueError(f"step is a positive number; got {step}")
+    if vectorized and method != "central":
+        raise ValueError(
+            f"vectorized=True is for method='central'; got method={method!r}: leave one of them out"
+        )
+    return point
 
 
-def _leaf_derivative(sampler: Sampler, leaf: int) -> Estimate:
-    shape = sampler.point.leaves[leaf].shape
-    columns = [_coordinate(sampler, leaf, index) for index in np.ndindex(*shape)]
-
-    def assemble(parts: list[HostArray]) -> HostArray:
-        return np.stack(parts, axis=-1).reshape(sampler.output_shape + shape)
-
-    return Estimate(assemble([c.value for c in columns]), assemble([c.bar for c in columns]))
+def _sampler(fun: Callable[..., Any], point: Point, vectorized: bool) -> Sampler:
+    return sampler_for(OneRow(fun) if vectorized else fun, point)
 
 
-def _coordinate(sampler: Sampler, leaf: int, index: tuple[int, ...]) -> Estimate:
-    probe = coordinate_probe(sampler.point, leaf, index)
-    slope = climb(sampler.line(probe))
-    size = float(sampler.point.sizes[leaf][index])
-    return Estimate(slope.value / size, slope.bar / size)
+def _slopes(sampler: Sampler, method: str, step: float, vectorized: bool) -> Slopes:
+    if method == "central":
+        return central_differences(sampler, step, vectorized=vectorized)
+    return Ladders.along_every_entry(sampler)
 
 
 def _scalar(value: Any) -> Any:

@@ -112,7 +112,9 @@ def ahead(wanted: Sequence[tuple[Line, Sequence[float]]]) -> None:
     """Sample several lines at once, where they can be; nothing is evaluated here that would not be anyway."""
     lines = [(line.whole if isinstance(line, _Weighted) else line, steps) for line, steps in wanted]
     at_once = lines[0][0].at_once
-    if at_once is not None and (unknown := [(line, t) for line, steps in lines if (t := line.unknown(steps))]):
+    if at_once is not None and (
+        unknown := [(line, t) for line, steps in lines if (t := line.unknown(steps))]
+    ):
         at_once(unknown)
 
 
