@@ -11,6 +11,7 @@ import pytest
 
 import gradproof
 from gradproof import Estimate, numeric
+from gradproof.engine import Workers
 from gradproof.network import Layer, Network
 from gradproof.numeric import batched, trial
 from gradproof.numeric.batched import central_differences
@@ -18,6 +19,7 @@ from gradproof.numeric.entrywise import Ladders, whole
 from gradproof.numeric.rows import OneRow
 from gradproof.numeric.sampling import sampler_for
 from gradproof.point import take_point
+from gradproof.progress import Meter
 from gradproof.structured import structured_gradient
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -163,8 +165,11 @@ def test_blocks_change_nothing_and_need_not_divide(framework, length, compiles_a
 
 def test_the_ladder_goes_through_the_same_blocks(monkeypatch):
     point = take_point(tree(), (1.0,))
-    ladders = Ladders.along_every_entry(sampler_for(cubes, point))
-    whole_at_once, in_parts = (whole(replace(ladders, block=b), point, ()) for b in (6, 4))
+    sampler = sampler_for(cubes, point)
+    ladders = Ladders.along_every_entry(sampler)
+    whole_at_once, in_parts = (
+        whole(replace(ladders, block=b), sampler, Workers(), Meter("", 0)) for b in (6, 4)
+    )
     for name in "wb":
         np.testing.assert_array_equal(whole_at_once[name].value, in_parts[name].value)
         np.testing.assert_array_equal(whole_at_once[name].bar, in_parts[name].bar)
