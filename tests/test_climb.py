@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gradproof.numeric import Line, climb
 from gradproof.numeric.probe import Probe
+from gradproof.numeric.short import again
 from gradproof.sizes import sizes
 
 UPWARD = Probe((np.ones((), dtype=np.int16),), (sizes(np.zeros(())),), bits=0)
@@ -195,3 +196,56 @@ def test_the_samples_are_kept():
     assert len(ladder.steps) >= 7
     assert np.array_equal(ladder.plus[:, 0], np.sin(ladder.steps))
     assert np.array_equal(ladder.minus[:, 0], np.sin(-ladder.steps))
+
+
+# Short ladders
+
+
+@given(
+    st.lists(st.floats(-4, 4), min_size=2, max_size=6), st.floats(0.1, 3), st.floats(-3, 3), st.floats(0.1, 2)
+)
+def test_the_bar_of_a_short_ladder_holds(coefficients, frequency, phase, turn):
+    """Along another direction: the same function, stretched."""
+
+    def fun(t):
+        return np.polyval(coefficients, t) + np.sin(frequency * t + phase)
+
+    like = climb(line(fun))
+    other = line(lambda t: fun(turn * t))
+    truth = turn * (coefficients[-2] + frequency * np.cos(phase))
+    assert holds(again(other, like), truth)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_a_short_ladder_is_short_and_nearly_as_sharp(name):
+    fun, truth = SMOOTH[name]
+    like, other = climb(line(fun)), line(lambda t: fun(0.9 * t))
+    short = again(other, like)
+    assert holds(short, 0.9 * truth)
+    assert other.evaluations <= 12
+    assert short.bar[0] <= 32 * like.bar[0]
+
+
+@pytest.mark.parametrize(
+    "rough",
+    [
+        lambda t: abs(t) + np.sin(t),
+        lambda t: np.sign(t) + np.sin(t),
+        lambda t: np.sin(t) + 1e-6 * np.sin(1e5 * t),
+        lambda t: np.sin(t) if t <= 0 else np.nan,
+    ],
+    ids=["kink", "jump", "finer scale", "edge"],
+)
+def test_where_another_direction_is_not_smooth_a_whole_ladder_is_climbed(rough):
+    """What a short ladder cannot know is found as it would have been without it."""
+    short, whole = again(line(rough), climb(line(np.sin))), climb(line(rough))
+    assert len(short.ladder.steps) == len(whole.ladder.steps)
+    assert np.array_equal(short.bar, whole.bar)
+    assert (short.kink, short.broken) == (whole.kink, whole.broken)
+
+
+@pytest.mark.parametrize("like", [abs, np.sign, lambda t: 1.0, lambda t: np.floor(1e3 * t)])
+def test_what_was_no_plain_slope_says_nothing_of_another_direction(like):
+    other = line(np.sin)
+    assert np.array_equal(again(other, climb(line(like))).value, climb(line(np.sin)).value)
+    assert other.evaluations >= 14

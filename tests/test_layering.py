@@ -20,15 +20,15 @@ ORDER = (
     # The reference network, entry by entry.
     "structured",
     # Derivatives from function values.
-    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.kinks", "numeric.sampling", "numeric.elsewhere", "numeric.complex_step", "numeric.entrywise", "numeric.trial", "numeric.rows", "numeric.batched", "numeric.networks", "numeric.differences", "numeric",
+    "numeric.stencils", "numeric.probe", "numeric.bundles", "numeric.line", "numeric.windows", "numeric.ladder", "numeric.pieces", "numeric.climb", "numeric.short", "numeric.kinks", "numeric.sampling", "numeric.elsewhere", "numeric.complex_step", "numeric.entrywise", "numeric.trial", "numeric.rows", "numeric.batched", "numeric.networks", "numeric.differences", "numeric",
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.
-    "judging.compare", "judging.bands", "judging.inward", "judging.parts", "judging.probed", "judging.reader", "judging.outputs", "judging.probes", "judging.screen", "judging.certify", "judging.referee", "judging.attribute", "judging",
+    "judging.compare", "judging.bands", "judging.inward", "judging.parts", "judging.probed", "judging.reader", "judging.confirm", "judging.outputs", "judging.probes", "judging.screen", "judging.certify", "judging.referee", "judging.attribute", "judging",
     "options", "config",
     # Where a wrong gradient is wrong, and which mistake it is.
-    "locating.scope", "locating.search", "locating.patterns", "locating.locate", "locating",
-    "diagnosing.names", "diagnosing.judges", "diagnosing.case", "diagnosing.guesses", "diagnosing.fits", "diagnosing.flattened", "diagnosing.partial", "diagnosing.contracts", "diagnosing.terms", "diagnosing.layers", "diagnosing.diagnose", "diagnosing",
+    "locating.scope", "locating.entries", "locating.readings", "locating.search", "locating.patterns", "locating.locate", "locating",
+    "diagnosing.names", "diagnosing.judges", "diagnosing.case", "diagnosing.guesses", "diagnosing.fits", "diagnosing.flattened", "diagnosing.partial", "diagnosing.contracts", "diagnosing.terms", "diagnosing.layers", "diagnosing.diagnose", "diagnosing.suspect", "diagnosing.grounds", "diagnosing.together", "diagnosing",
     "inquiry",
     # One Report, then its views.
     "report.record", "report", "report.words", "report.view", "report.schema", "report.schema_grid", "report.plots_contrast", "report.schema_arrays", "report.schema_probes", "report.plain", "report.schema_check", "report.schema_reader", "report.rows", "report.leaves", "report.causes", "report.blocks", "report.ending", "report.terminal", "report.difference", "report.plots_scale", "report.plots", "report.html_png", "report.html_maps", "report.html_charts", "report.html_leaves", "report.html", "report.html_fragment",

@@ -9,6 +9,7 @@ __all__ = [
     "FEWEST_LEVELS",
     "FINEST_LEVEL",
     "FIRST_STEP",
+    "JUMP_SAFETY",
     "SAFETY",
     "Ladder",
     "Slope",

@@ -4,6 +4,7 @@ __all__ = ["Probe", "coordinate_probe", "every_entry", "gaussian_probe", "sign_p
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,6 +18,10 @@ not fewer than 3, for with 2 a swap of two entries of equal size often went unse
 
 FEWEST_BITS = 1
 """The same for float16 and bfloat16."""
+
+KEPT_SIZE = 2**18
+"""Entries of a leaf up to which its direction is kept in float64 (2 MB): making it again at every step takes 0.37 ms for
+100,000 entries, x + t·v from what is kept 0.1."""
 
 Draw = Callable[[int], HostArray]
 """From a number of entries to their codes, whole numbers."""
@@ -67,10 +72,17 @@ class Probe:
         return (self._moved(i, x, t) if self.codes[i] is not None else x for i, x in enumerate(leaves))
 
     def _moved(self, leaf: int, x: HostArray, t: float) -> HostArray:
+        if x.size <= KEPT_SIZE:
+            moved = np.multiply(self._kept[leaf], t, out=np.empty(x.shape))
+            return np.add(moved, x, out=moved)
         flat, out = x.reshape(-1), x.astype(np.float64).reshape(-1)
         for part, v in self.blocks(leaf):
             np.add(flat[part], t * v, out=out[part])
         return out.reshape(x.shape)
+
+    @cached_property
+    def _kept(self) -> "_Kept":
+        return _Kept(self)
 
     def at(self, leaf: int, indices: HostArray) -> HostArray:
         """The direction at flat `indices` of one leaf."""
@@ -121,6 +133,17 @@ class Probe:
         moving = np.flatnonzero(code) if code is not None else np.empty(0, dtype=int)
         mask.reshape(-1)[moving[: len(moving) // 2]] = True
         return mask
+
+
+class _Kept(dict[int, HostArray]):
+    """Directions of leaves, made when they are first asked for."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+
+    def __missing__(self, leaf: int) -> HostArray:
+        self[leaf] = self._probe[leaf]
+        return self[leaf]
 
 
 def sign_probe(

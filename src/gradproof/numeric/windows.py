@@ -83,14 +83,20 @@ def misfit(model: Model, samples: HostArray, floor: HostArray) -> list[HostArray
     the slope there. Entry q has shape (windows, m); its rows are the windows whose finest level is q, q + 1, …
     """
     quiet = LOUD * np.fmax(residual_noise(model, samples, FINER_LEVELS), floor) / model.scale
-    return [_misfit(model, samples, order, quiet) for order in range(HIGHEST_ORDER + 1)]
+    if not np.isfinite(samples).all():  # what is missing at one level must not spoil windows without it
+        return [_misfit(model, samples, order, quiet) for order in range(HIGHEST_ORDER + 1)]
+    table = _table(model, len(samples))
+    missed = np.abs(table.missed @ samples) / model.scale
+    missed = np.where(missed > quiet, table.closer * missed, missed)
+    largest = np.maximum.reduceat(missed, table.starts, axis=0)
+    return [largest[part] for part in table.orders]
 
 
 def best_window(
     model: Model, samples: HostArray, steps: HostArray, noise: list[HostArray], safety: float
 ) -> tuple[HostArray, HostArray]:
     """Coefficient of h and its bar, each (m,), from the window of least bar; an infinite bar where none is finite."""
-    fits = [_coefficients(model, samples, steps, order) for order in range(HIGHEST_ORDER + 1)]
+    fits = _fits(model, samples, steps)
     values, bars = [], []
     for order, (lower, value) in enumerate(pairwise(fits), start=1):
         if not len(value):
@@ -111,10 +117,8 @@ def residual_noise(model: Model, samples: HostArray, levels: int = 2) -> HostArr
     above = len(samples) - levels - 1
     missed = []
     for order in range(1, min(HIGHEST_ORDER, above) + 1):
-        prediction = _weights(model, order).prediction[:levels]
-        missed.append(
-            np.abs(samples[-levels:] - prediction @ samples[above - np.arange(order + 1)]).max(axis=0)
-        )
+        prediction = _weights(model, order).prediction[:levels, ::-1]
+        missed.append(np.abs(samples[-levels:] - prediction @ samples[above - order : above + 1]).max(axis=0))
     return np.fmin.reduce(missed)
 
 
@@ -152,10 +156,67 @@ def _misfit(model: Model, samples: HostArray, order: int, quiet: HostArray) -> H
     return np.where(inside, np.where(missed > quiet, closer * missed, missed), 0.0).max(axis=1, initial=0.0)
 
 
+def _fits(model: Model, samples: HostArray, steps: HostArray) -> list[HostArray]:
+    """Coefficients of h by all windows of each order, (windows, m)."""
+    if not np.isfinite(samples).all():
+        return [_coefficients(model, samples, steps, order) for order in range(HIGHEST_ORDER + 1)]
+    table = _table(model, len(samples))
+    found = table.coefficients @ samples / steps[table.finest][:, None]
+    return [found[part] for part in table.orders]
+
+
 def _coefficients(model: Model, samples: HostArray, steps: HostArray, order: int) -> HostArray:
     finest, window = _windows(order, len(samples))
     weights = _weights(model, order).coefficient
     return np.tensordot(samples[window], weights, (1, 0)) / steps[finest][:, None]
+
+
+class _Table(NamedTuple):
+    """The misfits of all windows of a ladder, order by order and window by window, as one linear map of the samples."""
+
+    missed: HostArray
+    """(rows, levels): a sample at a finer level less what the window predicts."""
+    closer: HostArray
+    """(rows, 1): 2 to the number of levels by which it is finer."""
+    starts: HostArray
+    """First row of each window."""
+    coefficients: HostArray
+    """(windows, levels): the coefficient of h, times the finest step of the window."""
+    finest: HostArray
+    """Finest level of each window."""
+    orders: list[slice]
+    """Windows of each order."""
+
+
+@cache
+def _table(model: Model, levels: int) -> _Table:
+    rows: list[HostArray] = []
+    finest: list[int] = []
+    closer, starts, coefficients, orders = [], [], [], []
+    for order in range(HIGHEST_ORDER + 1):
+        weights = _weights(model, order)
+        first = len(finest)
+        for k, window in zip(*_windows(order, levels), strict=True):
+            finest.append(k)
+            coefficients.append(_placed(weights.coefficient, window, levels))
+            starts.append(len(rows))
+            for finer in range(1, levels - k):
+                row = -_placed(weights.prediction[finer - 1], window, levels)
+                row[k + finer] += 1.0
+                rows.append(row)
+                closer.append(2.0**finer)
+        orders.append(slice(first, len(finest)))
+    return _Table(
+        np.array(rows), np.array(closer)[:, None], np.array(starts), np.array(coefficients),
+        np.array(finest), orders,
+    )  # fmt: skip
+
+
+def _placed(weights: HostArray, window: HostArray, levels: int) -> HostArray:
+    """`weights` at the levels of the window, 0 elsewhere."""
+    row = np.zeros(levels)
+    row[window] = weights
+    return row
 
 
 class _Weights(NamedTuple):
