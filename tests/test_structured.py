@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from gradproof import structured
 from gradproof.losses import Loss
-from gradproof.network import Network
+from gradproof.network import Layer, Network
 from gradproof.numeric import central_difference
 from gradproof.structured import structured_gradient
 
@@ -48,8 +49,57 @@ def test_it_comes_in_the_form_of_the_params_and_changes_nothing():
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """Units of which every step was evaluated."""
+    units = []
+    column = structured._Column
+    inner = column._one_by_one
+
+    def noted(self, unit):
+        units.append(unit)
+        return inner(self, unit)
+
+    monkeypatch.setattr(column, "_one_by_one", noted)
+    return units
+
+
+def test_a_kink_among_the_steps_is_not_interpolated(one_by_one):
+    """relu, with a unit whose sum is so near 0 that some weights push it over and others do not."""
+    network, theta, x, y = setting((3, 5, 3), LOSSES[0], "relu")
+    (weight, bias), last = network.unflatten(theta)
+    bias = bias.copy()
+    bias[2] -= weight[2] @ x[4] + bias[2] - 4e-5
+    theta = network.flatten([Layer(weight, bias), last])
+    loop = central_difference(lambda t: network.loss(t, x, y), theta)
+    fast = structured_gradient(network, theta, x, y)
+    assert one_by_one == [2]
+    assert np.linalg.norm(fast - loop) < 1e-9 * np.linalg.norm(loop)
+
+
+def test_long_steps_are_not_interpolated(one_by_one):
+    network, theta, x, y = setting((3, 5, 3), LOSSES[0])
+    x = 1e4 * x
+    loop = central_difference(lambda t: network.loss(t, x, y), theta)
+    fast = structured_gradient(network, theta, x, y)
+    assert one_by_one == [0, 1, 2, 3, 4]  # of the first layer: what goes into the second is no longer than 1
+    assert np.linalg.norm(fast - loop) < 1e-9 * np.linalg.norm(loop)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus", "gelu", "identity", "relu"])
+@pytest.mark.parametrize("objective", LOSSES)
+def test_losses_without_kinks_are_interpolated(one_by_one, activation, objective):
+    network, theta, x, y = setting((6, 7, 5, 4), objective, activation)
+    theta, x = 8.0 * theta, 30.0 * x
+    loop = central_difference(lambda t: network.loss(t, x, y), theta)
+    fast = structured_gradient(network, theta, x, y)
+    assert one_by_one == []
+    assert np.linalg.norm(fast - loop) < 1e-9 * np.linalg.norm(loop)
+
+
 def test_many_blocks_give_the_same_as_one(monkeypatch):
     network, theta, x, y = setting((9, 8, 3), LOSSES[1])
+    monkeypatch.setattr("gradproof.structured.LONGEST", 0.0)
     whole = structured_gradient(network, theta, x, y)
     monkeypatch.setattr("gradproof.structured.BLOCK", 64)
     np.testing.assert_allclose(structured_gradient(network, theta, x, y), whole, rtol=0, atol=1e-11)
