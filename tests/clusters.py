@@ -23,7 +23,8 @@ class Cluster:
         from distributed import Client
 
         with Client(f"tcp://127.0.0.1:{self.port}", timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(len(self.workers), timeout=60)
+            if self.workers:
+                client.wait_for_workers(len(self.workers), timeout=60)
 
     def close(self):
         for process in (*self.workers, self.scheduler):

@@ -14,7 +14,7 @@ ORDER = (
     "problems.record", "problems.curves", "problems.blocks", "problems",
     "progress.meter", "progress", "progress.bar",
     # Work in blocks, anywhere.
-    "engine.shipping", "engine.pools", "engine.workers", "engine",
+    "engine.shipping", "engine.gathering", "engine.pools", "engine.workers", "engine",
     # Frameworks.
     "backend", "conformance", "sizes", "point", "recast",
     # The reference network, entry by entry.
@@ -39,7 +39,7 @@ ORDER = (
     "faults.claims", "faults.fault", "faults.factors", "faults.terms", "faults.entries", "faults.places", "faults.forms", "faults.behaviour", "faults.backward", "faults",
     "proving.record", "proving.trials", "proving.leaves", "proving.constants", "proving.walk", "proving", "proving.terminal",
     # Many checks.
-    "sweeping.record", "sweeping.journal", "sweeping.cases", "sweeping.walk", "sweeping", "sweeping.terminal",
+    "sweeping.record", "sweeping.journal", "sweeping.fingerprints", "sweeping.cases", "sweeping.walk", "sweeping", "sweeping.terminal",
     # What is told with it.
     "course", "demo", "bench",
     # The public listing, and the command line.
@@ -66,6 +66,7 @@ OF_EXTRAS = {
     "report.record": {"matplotlib"},  # for the type of a plot only
     "engine.shipping": {"cloudpickle"},
     "engine.pools": {"distributed", "loky"},
+    "engine.workers": {"loky"},
 }
 """What single modules import when they are asked for a view that needs it."""
 

@@ -60,13 +60,14 @@ def test_every_problem_in_every_shape_dtype_and_seed():
     for s in found:
         ((shape, dtype),) = s.report.leaves.values()
         assert shape == s.case.shape
-        assert dtype == (s.case.dtype if s.case.problem == "a" else "float64")
+        assert dtype == s.case.dtype  # also of a recipe that does not take one
         assert s.report.seed == s.case.seed
 
 
 def test_a_recipe_draws_with_the_seed():
-    first, second = sweep([cubes], seeds=(0, 1), **HERE)
-    assert first.fingerprint != second.fingerprint
+    first, second = sweep({"cubes": cubes, "none": doubled}, seeds=np.arange(2), **HERE).of(problem="cubes")
+    assert [s.case.seed for s in (first, second)] == [0, 1]
+    assert first.report.findings[0].values != second.report.findings[0].values
 
 
 def test_a_problem_is_moved_to_every_framework_and_dtype():
@@ -107,11 +108,14 @@ def test_what_agrees_keeps_no_gradient_and_what_does_not_does():
         ({"problems": [cubes], "dtypes": ["float65"]}, "unknown dtype 'float65'; did you mean 'float64'"),
         ({"problems": PROBLEMS[:1], "shapes": [(2,)]}, "shapes were given, and rosenbrock does not take one"),
         ({"problems": [failing], "shapes": [(2,)]}, "shapes were given, and failing does not take one"),
+        ({"problems": [cubes], "sorces": ["hand"]}, "unknown option of sweep 'sorces'; did you mean 'sources'"),
+        ({"problems": [cubes], "args": (1,)}, "unknown option of sweep 'args'"),
+        ({"problems": [cubes], "resolution": 7}, "resolution lies between 0 and 1; got 7"),
     ],
 )
 def test_axes_that_make_no_sense_are_refused(axes, says):
     with pytest.raises(ValueError, match=says):
-        sweep(**axes, **HERE)
+        sweep(**{**HERE, **axes})
 
 
 def test_what_is_no_problem_is_refused():

@@ -19,6 +19,7 @@ from clusters import cluster, wait_until
 from gradproof import Network, Reason, Verdict, check, numeric
 from gradproof.engine import (
     WORTH_SECONDS,
+    Crashed,
     Shipped,
     UnpicklableError,
     Workers,
@@ -79,9 +80,9 @@ def started(monkeypatch):
         pool = getattr(pools, name)
         run = pool.run
 
-        def noted(self, work, blocks, run=run, name=name):
+        def noted(self, work, blocks, seconds, run=run, name=name):
             seen.append((name, len(blocks)))
-            return run(self, work, blocks)
+            return run(self, work, blocks, seconds)
 
         monkeypatch.setattr(pool, "run", noted)
     return seen
@@ -318,7 +319,7 @@ def test_blocks_are_sized_by_what_an_item_takes():
     assert block_size(0.05, 100) == 2
     assert block_size(10.0, 100) == 1
     assert block_size(1e-9, 100) == 100
-    assert block_size(1.0, 1_000_000) == 500
+    assert block_size(1.0, 1_000_000) == 1
 
 
 # Who is killed
@@ -337,9 +338,67 @@ def test_a_killed_process_is_made_up_for(tmp_path):
     assert trace.exists()
 
 
-def test_processes_that_are_always_killed_are_given_up():
-    with pytest.raises(WorkersLostError, match=r"were killed 3 times, with 2 of 2 blocks left"):
-        spread(lambda block: os.kill(os.getpid(), signal.SIGKILL), [1, 2], 2)
+def test_the_block_that_kills_its_process_is_named_and_no_other_is_lost():
+    def work(block):
+        if block in (4, 17):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return -block
+
+    found = spread(work, list(range(24)), 2)
+    assert [n for n, result in enumerate(found) if isinstance(result, Crashed)] == [4, 17]
+    assert "process" in found[4].why
+    assert [result for result in found if not isinstance(result, Crashed)] == [
+        -n for n in range(24) if n not in (4, 17)
+    ]
+
+
+def test_a_function_that_kills_its_process_ends_the_check():
+    def fatal(x):
+        time.sleep(0.002)
+        if x[0] != 1.0 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return (x**3).sum()
+
+    here = os.getpid()
+    with pytest.raises(WorkersLostError, match=r"a worker did not survive fun at \S+ times a probe from params"):
+        check(fatal, np.ones(3), grad=lambda x: 3 * x**2, sources=("numeric", "hand"), workers=2)
+
+
+def test_no_more_blocks_are_on_their_way_than_workers_want():
+    """What is killed, or interrupted, costs no more than those."""
+    waiting, most = [], []
+
+    class Later:
+        def __init__(self, value):
+            self._value = value
+
+        def result(self):
+            waiting.pop()
+            return self._value
+
+    class Lazy:
+        _max_workers = 2
+
+        def submit(self, function, *args):
+            waiting.append(0)
+            most.append(len(waiting))
+            return Later(function(*args))
+
+    assert spread(lambda block: block, list(range(50)), Lazy()) == list(range(50))
+    assert max(most) == 8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_without_workers_is_told(monkeypatch):
+    monkeypatch.setattr(pools, "CONNECT_SECONDS", 2.0)
+    with cluster(0) as dask, pytest.raises(WorkersLostError, match=r"has no workers: start some with `dask worker"):
+        check(slow, PARAMS, grad=NETWORK.gradient, workers=dask.address, **ASKED)
+
+
+def test_probes_that_take_longer_to_send_than_to_evaluate_stay_here(started, monkeypatch):
+    monkeypatch.setattr("gradproof.numeric.elsewhere.SECONDS_PER_BYTE", 1.0)
+    check(slow, PARAMS, grad=NETWORK.gradient, workers=2, **ASKED)
+    assert started == []
 
 
 def kill_once(path, process):
@@ -490,9 +549,7 @@ def test_a_jacobian_of_torch_comes_to_the_same_in_processes(started):
     assert serial.value.shape == (2, 3)
 
 
-def test_entries_that_were_known_when_the_workers_were_lost(monkeypatch):
-    monkeypatch.setattr(pools, "RESTARTS", 0)
-
+def test_entries_that_were_known_when_the_workers_were_lost():
     def fatal(x):
         time.sleep(0.02)
         if x[3] != 1.0:

@@ -3,17 +3,23 @@
 __all__ = ["Inquest", "Inquiry"]
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from gradproof.arrays import HostArray
 from gradproof.diagnosing import (
     ByProbes,
     ByReference,
     Case,
     Constants,
     Explained,
+    Grounds,
+    Judge,
+    Suspect,
     by_reason,
     convincing,
+    corrected_alike,
     diagnose,
     first_wrong_node,
     merged,
@@ -34,9 +40,6 @@ MOST_EVALUATIONS = 1000
 
 MOST_TERMS = 3
 """Wrong leaves whose difference is compared with terms of the function: a term is mostly in all of them."""
-
-SLIGHT = 2.0**-32
-"""Gap, as a share of the scale, below which function values cannot tell one mistake from another: 2⁻⁴⁰ is forgiven."""
 
 
 class Inquest(NamedTuple):
@@ -60,6 +63,7 @@ class Inquiry:
         self.hearing = hearing
         self.referee = referee
         """None if the numeric source was not asked."""
+        self.grounds = None if referee is None else Grounds(referee, findings)
         self.findings = findings
         self.point = hearing.point
         self._function = function
@@ -147,6 +151,21 @@ class Inquiry:
         return None
 
     def _leaves(self, name: str) -> Mapping[int, Explained]:
+        leaves = self._wrong_leaves(name)
+        self._left = MOST_EVALUATIONS
+        truth = self._truth(name) or self._corrected(name, leaves)
+        suspect = Suspect(name, self.hearing.testimonies[name].gradient, leaves, truth)
+        found: dict[int, Explained] = {}
+        for leaf in leaves[:MOST_LEAVES]:
+            if explained := self._leaf(suspect, leaf):
+                found[leaf] = (
+                    self._with_terms(suspect, leaf, explained) if len(found) < MOST_TERMS else explained
+                )
+                suspect.know(leaf, explained)
+        return found
+
+    def _wrong_leaves(self, name: str) -> list[int]:
+        """The worst first; all of them where only probes over all refute."""
         against = [
             f for f in self.findings
             if name in f.sources and f.verdict is Verdict.DISAGREES and f.what in ("slope", "gradient", "entries")
@@ -154,75 +173,86 @@ class Inquiry:
         ]  # fmt: skip
         paths = dict.fromkeys(f.leaf for f in sorted(against, key=lambda f: -f.excess))
         leaves = [self.point.paths.index(path) for path in paths if path is not None]
-        leaves = leaves or (list(range(len(self.point.paths))) if paths else [])
-        self._left = MOST_EVALUATIONS
-        found: dict[int, Explained] = {}
-        for leaf in leaves[:MOST_LEAVES]:
-            if explained := self._leaf(name, leaf, frozenset(leaves)):
-                found[leaf] = (
-                    self._with_terms(name, leaf, explained) if len(found) < MOST_TERMS else explained
-                )
-        return found
+        return leaves or (list(range(len(self.point.paths))) if paths else [])
 
-    def _leaf(self, name: str, leaf: int, wrong: frozenset[int]) -> Explained | None:
-        gradient = self.hearing.testimonies[name].gradient
-        truth, path = self._truth(name), self.point.paths[leaf]
-        judge: ByReference | ByProbes
-        if truth is not None:
-            judge = ByReference(gradient[leaf], truth[leaf], self._resolution)
-        elif self.referee is not None and self._plain(leaf):
-            judge = ByProbes(self.referee, name, gradient, leaf)
-        else:
+    def _corrected(self, name: str, leaves: Sequence[int]) -> list[Estimate] | None:
+        """The gradient with one mistake corrected in all wrong leaves, where that explains everything."""
+        grounds = self.grounds
+        if grounds is None or not 1 < len(leaves) <= MOST_LEAVES or not grounds.joint_is_plain:
             return None
-        case = Case(name, leaf, gradient, self.point, self.constants, judge, wrong=wrong)
+        suspect = Suspect(name, self.hearing.testimonies[name].gradient, leaves)
+        joint = grounds.referee.probes.joint
+        cases = {
+            leaf: self._case(suspect, leaf, ByProbes(grounds.referee, name, suspect.gradient, leaf, joint))
+            for leaf in leaves
+        }
+        return corrected_alike(cases, grounds.referee, name)
 
-        def locate(_: Case) -> Located | None:
-            if truth is not None:
-                return by_reference(name, path, gradient[leaf], truth[leaf])
-            return self._by_values(name, leaf, gradient)
-
-        if truth is None and self._slight(name, leaf):
-            return Explained([], locate(case))
-        explained = diagnose(case, locate, lambda right: by_reference(name, path, gradient[leaf], right))
-        return self._refereed(leaf, gradient, explained)
-
-    def _plain(self, leaf: int) -> bool:
-        """Whether the probes of the leaf met neither kink nor doubt."""
-        probed = self.referee.probes.of_leaf(leaf) if self.referee else []
-        return not any(p.kink or p.doubt for p in probed)
-
-    def _slight(self, name: str, leaf: int) -> bool:
-        """Whether all that refutes the leaf is too small for function values to tell mistakes apart."""
-        path = self.point.paths[leaf]
-        slopes = [f for f in self.findings if f.what == "slope" and f.leaf == path and f.sources[0] == name]
-        return all(f.gap < SLIGHT * f.scale for f in slopes)
-
-    def _by_values(self, name: str, leaf: int, gradient: Sequence[Estimate]) -> Located | None:
-        if self.referee is None or self._left <= 0:
+    def _leaf(self, suspect: Suspect, leaf: int) -> Explained | None:
+        if suspect.truth is not None:
+            return self._by_reference(suspect, leaf, suspect.truth[leaf])
+        grounds, name = self.grounds, suspect.name
+        if grounds is None or not grounds.plain(suspect, leaf):
             return None
-        located = by_values(name, leaf, gradient, self.referee.probes, self._left)
+
+        def locate(within: HostArray | None) -> Located | None:
+            return self._by_values(grounds, suspect, leaf, within)
+
+        if grounds.slight(name, leaf):
+            return Explained([], locate(None))
+        case = self._case(suspect, leaf, _by_probes(grounds, suspect, leaf))
+        return self._refereed(suspect, leaf, diagnose(case, locate, self._against(suspect, leaf)))
+
+    def _by_reference(self, suspect: Suspect, leaf: int, truth: Estimate) -> Explained:
+        against = self._against(suspect, leaf)
+        judge = ByReference(suspect.gradient[leaf], truth, self._resolution)
+        explained = diagnose(self._case(suspect, leaf, judge), lambda _: against(truth), against)
+        return self._refereed(suspect, leaf, explained)
+
+    def _against(self, suspect: Suspect, leaf: int) -> Callable[[Estimate], Located | None]:
+        """Locates the entries in which the claim differs from another."""
+        path, claim = self.point.paths[leaf], suspect.gradient[leaf]
+        return lambda right: by_reference(suspect.name, path, claim, right)
+
+    def _case(self, suspect: Suspect, leaf: int, judge: Judge) -> Case:
+        return Case(
+            suspect.name, leaf, suspect.gradient, self.point, self.constants, judge,
+            wrong=frozenset(suspect.leaves),
+        )  # fmt: skip
+
+    def _by_values(
+        self, grounds: Grounds, suspect: Suspect, leaf: int, within: HostArray | None
+    ) -> Located | None:
+        if self._left <= 0:
+            return None
+        located = by_values(
+            suspect.name, leaf, suspect.around(leaf), grounds.referee.probes, self._left,
+            grounds.probed(suspect, leaf), within,
+        )  # fmt: skip
         self._left -= located.location.evaluations if located else 0
         return located
 
-    def _with_terms(self, name: str, leaf: int, explained: Explained) -> Explained:
+    def _with_terms(self, suspect: Suspect, leaf: int, explained: Explained) -> Explained:
         """With terms of the function that the claim leaves out, where nothing else convinces."""
-        convinced = any(map(convincing, explained.diagnoses))
-        if self.referee is None or convinced or not self._plain(leaf) or self._slight(name, leaf):
+        grounds = self.grounds
+        if grounds is None or any(map(convincing, explained.diagnoses)):
             return explained
-        gradient = self.hearing.testimonies[name].gradient
-        judge = ByProbes(self.referee, name, gradient, leaf)
-        case = Case(name, leaf, gradient, self.point, self.constants, judge)
-        terms = list(misweighted_term(case, self.referee, [*judge.probed, judge.fresh]))
+        if grounds.slight(suspect.name, leaf) or not grounds.plain(suspect, leaf):
+            return explained
+        judge = _by_probes(grounds, suspect, leaf)
+        case = replace(self._case(suspect, leaf, judge), gradient=suspect.around(leaf))
+        terms = list(misweighted_term(case, grounds.referee, judge))
         return explained._replace(diagnoses=[*terms, *explained.diagnoses])
 
-    def _refereed(self, leaf: int, gradient: Sequence[Estimate], explained: Explained) -> Explained:
-        """With what numeric says of the worst entry, where the leaf was probed on its own anyway."""
-        located = explained.located
-        slopes = [f for f in self.findings if f.what == "slope" and f.leaf == self.point.paths[leaf]]
-        refuted = any(f.verdict is Verdict.DISAGREES for f in slopes)
-        if located is None or self.referee is None or not refuted:
+    def _refereed(self, suspect: Suspect, leaf: int, explained: Explained) -> Explained:
+        """With what numeric says of the worst entry, where it refuted the leaf."""
+        located, grounds = explained.located, self.grounds
+        if located is None or grounds is None or not grounds.joint_is_plain:
             return explained
-        return explained._replace(located=refereed(located, leaf, gradient, self.referee.probes))
+        if not grounds.refuted(suspect.name, leaf):
+            return explained
+        seen = refereed(located, leaf, suspect.gradient, grounds.referee.probes)
+        return explained._replace(located=seen)
 
     def _layer(self, name: str, leaves: tuple[str, ...]) -> list[Diagnosis]:
         """The faulty step inside a hand-written network."""
@@ -245,3 +275,7 @@ class Inquiry:
         )
         says = f"has a wrong delta in {node.name}, and right ones after it: {step}"
         return [Diagnosis("GP125", name, leaves, says)]
+
+
+def _by_probes(grounds: Grounds, suspect: Suspect, leaf: int) -> ByProbes:
+    return ByProbes(grounds.referee, suspect.name, suspect.around(leaf), leaf, grounds.probed(suspect, leaf))

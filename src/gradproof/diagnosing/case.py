@@ -1,6 +1,6 @@
 """One wrong leaf of one source, and what is at hand to explain it."""
 
-__all__ = ["Case"]
+__all__ = ["HIDDEN", "Case"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,20 +51,32 @@ class Case:
         """The same, with its location."""
         return replace(self, location=location)
 
+    def clean_except(self, wrong: HostArray) -> bool:
+        """Whether the claim agrees outside of the entries marked `wrong`, by what was read of them if it was all."""
+        location = self.location
+        if location is not None and location.count == len(location.entries) == np.count_nonzero(wrong):
+            value, bar = self.claim.value.copy(), self.claim.bar.copy()
+            for index, error, error_bar in zip(location.entries, location.errors, location.bars, strict=True):
+                value[index] -= error
+                bar[index] += error_bar
+            if self.judge.settled_by(Estimate(value, bar)):
+                return True
+        return self.judge.clean_except(wrong)
+
     def fitted(self, base: Estimate, direction: HostArray) -> tuple[float, float, Estimate] | None:
         """c, its bar, and base + c·direction as a claim; None where the fit does not agree or says nothing."""
         if np.count_nonzero(direction) == 0 or not np.isfinite(direction).all():
             return None
-        fit = self.judge.fit(base, Estimate(direction, self._bar_of(direction)))
+        fit = self.judge.fit(base, Estimate(direction, self.bar_of(direction)))
         if fit is None or not fit[1] <= HIDDEN * max(abs(fit[0]), 2.0**-60):
             return None
         number, bar = fit
         value = base.value + number * direction
-        claim_bar = base.bar + abs(number) * self._bar_of(direction)
+        claim_bar = base.bar + abs(number) * self.bar_of(direction)
         corrected = Estimate(value, claim_bar + bar * np.abs(direction))
         return (number, bar, corrected) if self.judge.agrees(corrected) else None
 
-    def _bar_of(self, direction: HostArray) -> HostArray:
+    def bar_of(self, direction: HostArray) -> HostArray:
         """Rounding of the direction: that of the claim where it is part of it, an ulp elsewhere."""
         claim = self.claim
         part = (direction == claim.value) | (direction == -claim.value)

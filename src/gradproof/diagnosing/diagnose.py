@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradproof.arrays import HostArray
 from gradproof.diagnosing.case import Case
 from gradproof.diagnosing.fits import fits, settled
 from gradproof.diagnosing.flattened import flattened
@@ -39,23 +40,28 @@ class Explained(NamedTuple):
 
     diagnoses: list[Diagnosis]
     located: Located | None
+    corrected: Estimate | None = None
+    """The leaf with the first mistake corrected that can be."""
 
 
 def diagnose(
-    case: Case, locate: Callable[[Case], Located | None], relocate: Callable[[Estimate], Located | None]
+    case: Case,
+    locate: Callable[[HostArray | None], Located | None],
+    relocate: Callable[[Estimate], Located | None],
 ) -> Explained:
     """Mistakes that explain the whole leaf, else its wrong entries.
 
-    `locate` finds the wrong entries of the claim; `relocate` those by which it differs from a corrected claim, at
+    `locate` finds the wrong entries of the claim, within a mask if there is one; `relocate` those by which it differs from a corrected claim, at
     no cost.
     """
     found = list(_of_whole_leaf(case))
     corrected = next((estimate for _, estimate in found if estimate is not None), None)
-    located = relocate(corrected) if corrected is not None else locate(case)
+    zeroed = case.claim.value == 0 if any(d.code == "GP106" for d, _ in found) else None
+    located = relocate(corrected) if corrected is not None else locate(zeroed)
     diagnoses = [diagnosis for diagnosis, _ in found]
     if located is not None:
         diagnoses += _where_located(case.located(located.location), located, told=bool(diagnoses))
-    return Explained(_sorted(diagnoses)[:MOST], located)
+    return Explained(_sorted(diagnoses)[:MOST], located, corrected)
 
 
 def convincing(diagnosis: Diagnosis) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradproof.arrays import HostArray, norm
 from gradproof.judging import Probed, Referee, compare_arrays
+from gradproof.judging.compare import along
 from gradproof.numeric.probe import gaussian_probe, uniform_probe
 from gradproof.verdict import Estimate, Verdict
 
@@ -32,6 +33,10 @@ class Judge(Protocol):
 
     def clean_except(self, wrong: HostArray) -> bool:
         """Whether the claim agrees outside of the entries marked `wrong`."""
+        ...
+
+    def settled_by(self, corrected: Estimate) -> bool:
+        """Whether what is known shows at no cost that a claim corrected in a few entries agrees; their bars hide nothing."""
         ...
 
     def same_mean(self, axis: int | None, factor: float) -> bool:
@@ -80,6 +85,10 @@ class ByReference:
         value = np.where(wrong, self.truth.value, self.claim.value)
         return self.agrees(Estimate(value, np.where(wrong, self.truth.bar, self.claim.bar)))
 
+    def settled_by(self, corrected: Estimate) -> bool:
+        """Whether what is known shows at no cost that a claim corrected in a few entries agrees; their bars hide nothing."""
+        return False  # `clean_except` costs nothing
+
     def same_mean(self, axis: int | None, factor: float) -> bool:
         """Whether `factor` times the claim, constant along `axis` (None: altogether), is the mean of the right values."""
         mean, bar = (np.mean(x, axis=axis, keepdims=True) for x in (self.truth.value, self.truth.bar))
@@ -92,20 +101,41 @@ SHARP = 2.0**-20
 """Bar of a probe's slope, as a share of the slope, below which no guess agrees by chance along two."""
 
 
-class ByProbes:
-    """Judge: slopes along the probes of the leaf that refuted it, and along a fresh one for what survives those."""
+HIDING = 64.0
+"""Bars of a probe that those of a few entries may amount to along it, where they stand for a probe over all others."""
 
-    def __init__(self, referee: Referee, source: str, gradient: Sequence[Estimate], leaf: int) -> None:
+
+class ByProbes:
+    """Judge: slopes along the probes that refuted the leaf, and along a fresh one for what survives those.
+
+    Along some of them other leaves move too; what `gradient` has for these is right.
+    """
+
+    def __init__(
+        self, referee: Referee, source: str, gradient: Sequence[Estimate], leaf: int, probed: Sequence[Probed]
+    ) -> None:
         self._referee = referee
         self._source = source
         self._gradient = list(gradient)
         self._leaf = leaf
         self._point = referee.sampler.point
-        self.probed = referee.probes.of_leaf(leaf)
+        self.probed = list(probed)
+        self._clean: dict[bytes, bool] = {}
 
     @cached_property
     def _directions(self) -> list[HostArray]:
         return [probed.probe[self._leaf].reshape(-1) for probed in self.probed]
+
+    @cached_property
+    def _due(self) -> list[tuple[float, float]]:
+        """What the leaf has to add along every probe, and its bar: the slope less what the other leaves add."""
+        shape = self._gradient[self._leaf].shape
+        others = self._with(Estimate(np.zeros(shape), np.zeros(shape)))
+        added = [along(others, probed.probe) for probed in self.probed]
+        return [
+            (float(p.slope.value[0]) - other.value, float(p.slope.bar[0]) + other.bar)
+            for p, other in zip(self.probed, added, strict=True)
+        ]
 
     @cached_property
     def fresh(self) -> Probed:
@@ -128,21 +158,34 @@ class ByProbes:
     def fit(self, base: Estimate, direction: Estimate) -> tuple[float, float] | None:
         """c for which base + c·direction fits best, and its bar; None if the direction does not show."""
         best: tuple[float, float] | None = None
-        for v, probed in zip(self._directions, self.probed, strict=True):
-            along = float(direction.value.reshape(-1) @ v)
-            gap = float(probed.slope.value[0]) - float(base.value.reshape(-1) @ v)
-            bar = float(probed.slope.bar[0]) + float(base.bar.reshape(-1) @ np.abs(v))
-            if along == 0 or not np.isfinite(along):
+        for v, (due, due_bar) in zip(self._directions, self._due, strict=True):
+            moved = float(direction.value.reshape(-1) @ v)
+            gap = due - float(base.value.reshape(-1) @ v)
+            bar = due_bar + float(base.bar.reshape(-1) @ np.abs(v))
+            if moved == 0 or not np.isfinite(moved):
                 continue
-            c = gap / along
+            c = gap / moved
             bar += abs(c) * float(direction.bar.reshape(-1) @ np.abs(v))
-            if best is None or bar / abs(along) < best[1]:
-                best = c, bar / abs(along)
+            if best is None or bar / abs(moved) < best[1]:
+                best = c, bar / abs(moved)
         return best
 
     def clean_except(self, wrong: HostArray) -> bool:
         """Whether the claim agrees outside of the entries marked `wrong`."""
-        masks = [np.ones(leaf.shape, dtype=bool) for leaf in self._point.leaves]
+        key = np.packbits(wrong).tobytes()
+        if key not in self._clean:
+            self._clean[key] = self._agrees_outside(wrong)
+        return self._clean[key]
+
+    def settled_by(self, corrected: Estimate) -> bool:
+        """Whether what is known shows at no cost that a claim corrected in a few entries agrees; their bars hide nothing."""
+        wider = corrected.bar - self._gradient[self._leaf].bar
+        hidden = [float(np.abs(v) @ wider.reshape(-1)) for v in self._directions]
+        sharp = all(h <= HIDING * bar for h, (_, bar) in zip(hidden, self._due, strict=True))
+        return sharp and self._sharp and self.agrees(corrected)
+
+    def _agrees_outside(self, wrong: HostArray) -> bool:
+        masks = [np.zeros(leaf.shape, dtype=bool) for leaf in self._point.leaves]
         masks[self._leaf] = ~wrong
         if not masks[self._leaf].any():
             return True  # nothing is left that could be wrong
@@ -159,14 +202,13 @@ class ByProbes:
 
     @cached_property
     def _sharp(self) -> bool:
-        slopes = [probed.slope for probed in self.probed]
-        return all(float(slope.bar[0]) <= SHARP * abs(float(slope.value[0])) for slope in slopes)
+        return all(bar <= SHARP * abs(due) for due, bar in self._due)
 
     def _near(self, corrected: Estimate) -> bool:
         """A look at the first probe, which costs next to nothing and turns most guesses away."""
-        v, probed = self._directions[0], self.probed[0]
-        gap = abs(float(corrected.value.reshape(-1) @ v) - float(probed.slope.value[0]))
-        allowed = float(probed.slope.bar[0]) + float(corrected.bar.reshape(-1) @ np.abs(v))
+        v, (due, bar) = self._directions[0], self._due[0]
+        gap = abs(float(corrected.value.reshape(-1) @ v) - due)
+        allowed = bar + float(corrected.bar.reshape(-1) @ np.abs(v))
         scale = norm(corrected.value.reshape(-1) * v)
         return gap <= allowed + 2.0**-30 * scale
 

@@ -45,7 +45,7 @@ def partial(case: Case, wrong: HostArray, *, complete: bool) -> Iterator[tuple[D
     if complete and len(right) > 1 and _exchanged(given, right, bars):
         yield _said(case, "GP120", f"has the right values exchanged in {where}", ""), None
     yield from _fitted(case, wrong, where)
-    if case.judge.clean_except(wrong):
+    if case.clean_except(wrong):
         yield from (
             (_said(case, *words, ""), None) for words in _of_values(claim, wrong, given, right, bars, where)
         )
@@ -140,7 +140,7 @@ def _said(case: Case, code: str, says: str, correction: str) -> Diagnosis:
 def by_place(case: Case, wrong: HostArray) -> Diagnosis | None:
     """What is left to say where nothing else explains it: the place alone, if everything else agrees."""
     location = case.location
-    if location is None or location.pattern in ("whole", "scattered") or not case.judge.clean_except(wrong):
+    if location is None or location.pattern in ("whole", "scattered") or not case.clean_except(wrong):
         return None
     if location.pattern in ("slice", "block"):
         return _said(case, "GP108", f"is wrong in {location.where} only", "")

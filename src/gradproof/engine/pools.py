@@ -1,25 +1,25 @@
 """Where blocks are run: here, in processes of this machine, over a map, in an executor, or on a dask cluster.
 
 Every pool takes a function and blocks, and yields (number of the block, its result) as they are finished. Results are put
-in order by that number, so they are the same for any number of workers.
+in order by that number, so they are the same for any number of workers. A few blocks are on their way at a time: what is
+killed costs no more than those.
 """
 
 __all__ = ["Dask", "Executor", "Mapped", "Pool", "Processes", "Serial", "WorkersLostError"]
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed, wait
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from gradproof.engine.shipping import Shipped, received
-
-RESTARTS = 2
-"""Of a pool of processes, one of which was killed, before it is given up."""
+from gradproof.engine.gathering import Crashed, Done, gathered
+from gradproof.engine.shipping import Shipped, Work, received
 
 CONNECT_SECONDS = 15.0
 """Within which a dask scheduler has to answer."""
@@ -30,7 +30,17 @@ ONE_THREAD = {
 }
 """Environment of every process started here: as many BLAS threads as cores in as many processes fight one another."""
 
-Done = tuple[int, Any]
+IDLE_SECONDS = 10
+"""After which a process that has nothing to do ends, also when whoever started it is gone."""
+
+PROCESS_SECONDS = 1.0
+"""Of work for every process that is started: starting one takes about half of that."""
+
+AHEAD = 4
+"""Blocks on their way for every worker."""
+
+MANY = 64
+"""Workers that an executor is taken to have if it does not tell."""
 
 
 class WorkersLostError(RuntimeError):
@@ -42,8 +52,8 @@ class WorkersLostError(RuntimeError):
 class Pool(Protocol):
     """Somewhere to run blocks."""
 
-    def run(self, work: Shipped, blocks: Sequence[Any]) -> Iterator[Done]:
-        """(number of the block, its result), as they are finished."""
+    def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
+        """(number of the block, its result or Crashed), as they are finished; all take about so many `seconds`."""
 
     def close(self) -> None:
         """Stop what was started here."""
@@ -52,7 +62,7 @@ class Pool(Protocol):
 class Serial:
     """In this process, one after the other."""
 
-    def run(self, work: Shipped, blocks: Sequence[Any]) -> Iterator[Done]:
+    def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
         """(number of the block, its result)."""
         for number, block in enumerate(blocks):
             yield number, work(block)
@@ -67,7 +77,7 @@ class Mapped:
     def __init__(self, mapped: Callable[..., Any]) -> None:
         self._mapped = mapped
 
-    def run(self, work: Shipped, blocks: Sequence[Any]) -> Iterator[Done]:
+    def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
         """(number of the block, its result)."""
         yield from enumerate(self._mapped(work, blocks))
 
@@ -81,14 +91,11 @@ class Executor:
     def __init__(self, executor: Any) -> None:
         self._executor = executor
 
-    def run(self, work: Shipped, blocks: Sequence[Any]) -> Iterator[Done]:
+    def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
         """(number of the block, its result)."""
-        futures = {self._executor.submit(work, block): i for i, block in enumerate(blocks)}
-        try:
-            yield from _gathered(futures)
-        finally:
-            if isinstance(self._executor, ThreadPoolExecutor):
-                wait(futures)  # what has begun may hold a switch of this process
+        count = getattr(self._executor, "_max_workers", MANY)
+        threads = isinstance(self._executor, ThreadPoolExecutor)
+        return gathered(partial(self._executor.submit, work), blocks, AHEAD * count, to_the_end=threads)
 
     def close(self) -> None:
         """It is the caller's."""
@@ -97,7 +104,8 @@ class Executor:
 class Processes:
     """In `count` processes of this machine, by loky: never forked, so what JAX and torch started here does no harm.
 
-    A process that is killed takes its pool along; a new one goes on with the blocks that are left.
+    A process that is killed takes its pool along. The blocks that were on their way are then run one at a time, so that it
+    is known which of them it was; the rest goes on in a new pool.
     """
 
     def __init__(self, count: int) -> None:
@@ -106,37 +114,59 @@ class Processes:
         self._folder = ExitStack()
         self._path: Path | None = None
 
-    def run(self, work: Shipped, blocks: Sequence[Any]) -> Iterator[Done]:
-        """(number of the block, its result). Raises WorkersLostError if processes are killed again and again."""
+    def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
+        """(number of the block, its result or Crashed)."""
         spooled = partial(_spooled, work.digest, self._spool(work))
+        count = min(self._count, max(2, round(seconds / PROCESS_SECONDS)))
         left = dict(enumerate(blocks))
-        for _ in range(RESTARTS + 1):
-            try:
-                futures = {self._started().submit(spooled, block): i for i, block in left.items()}
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-                    del left[futures[future]]
-                return
-            except BrokenProcessPool:
-                self._stop()
-            except BaseException:
-                self._stop()  # nobody waits for the rest
-                raise
-        raise WorkersLostError(
-            f"worker processes were killed {RESTARTS + 1} times, with {len(left)} of {len(blocks)} blocks left: they "
-            "may need more memory than there is. Pass fewer workers"
-        )
+        try:
+            while left:
+                under_way: set[int] = set()
+                try:
+                    for number, result in self._together(spooled, left, count, under_way):
+                        del left[number]
+                        yield number, result
+                except BrokenProcessPool:
+                    for number in sorted(under_way):
+                        yield number, self._alone(spooled, left.pop(number))
+        except BaseException:
+            self._stop()  # nobody waits for the rest
+            raise
+
+    def _together(
+        self, spooled: Work, left: Mapping[int, Any], count: int, under_way: set[int]
+    ) -> Iterator[Done]:
+        """Results of those that are left; the numbers of those on the way are in `under_way`."""
+        executor, numbers = self._started(count), list(left)
+
+        def submit(number: int) -> Any:
+            under_way.add(number)
+            return executor.submit(spooled, left[number])
+
+        for position, result in gathered(submit, numbers, AHEAD * count, cancel=False):
+            under_way.remove(numbers[position])
+            yield numbers[position], result
+
+    def _alone(self, spooled: Work, block: Any) -> Any:
+        """Its result, with no other on the way."""
+        self._stop()
+        try:
+            return self._started(1).submit(spooled, block).result()
+        except BrokenProcessPool as error:
+            self._stop()
+            return Crashed(f"it took its process along ({str(error).splitlines()[0]})")
 
     def close(self) -> None:
         """Stop the processes."""
         self._stop()
         self._folder.close()
 
-    def _started(self) -> Any:
+    def _started(self, count: int) -> Any:
         if self._executor is None:
             from loky import ProcessPoolExecutor  # noqa: PLC0415 -- of an extra
 
-            self._executor = ProcessPoolExecutor(self._count, env={**ONE_THREAD, **_threads_chosen()})
+            environment = {**ONE_THREAD, **_threads_chosen()}
+            self._executor = ProcessPoolExecutor(count, timeout=IDLE_SECONDS, env=environment)
         return self._executor
 
     def _stop(self) -> None:
@@ -156,24 +186,27 @@ class Processes:
 
 
 class Dask:
-    """On a dask cluster: "dask://host:port" is its scheduler. The function goes to every worker once.
+    """On a dask cluster: "dask://host:port" is its scheduler, or a Client of it. The function goes to every worker once.
 
     A worker that is killed is made up for by the others; without a scheduler nothing can go on.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, client: Any = None) -> None:
         self._address = address
-        self._client: Any = None
+        self._client = client
+        self._owned = client is None
         self._sent: tuple[str, Any] = ("", None)
 
-    def run(self, work: Shipped, blocks: Sequence[Any]) -> Iterator[Done]:
-        """(number of the block, its result). Raises WorkersLostError if the scheduler goes away."""
+    def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
+        """(number of the block, its result or Crashed). Raises WorkersLostError if the scheduler goes away."""
         client = self._connected()
-        executor = client.get_executor(pure=False)
         try:
             sent = self._scattered(client, work)
-            futures = {executor.submit(_called, sent, block): i for i, block in enumerate(blocks)}
-            yield from _gathered(futures)
+            ahead = AHEAD * max(1, sum(client.nthreads().values()))
+            submit = partial(client.get_executor(pure=False).submit, _called, sent)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                yield from gathered(submit, blocks, ahead)
         except (CancelledError, OSError) as error:
             raise WorkersLostError(
                 f"the dask scheduler at {self._address} went away, or cancelled the work: {error!r}"
@@ -181,7 +214,7 @@ class Dask:
 
     def close(self) -> None:
         """Leave the cluster; it goes on."""
-        if self._client is not None:
+        if self._client is not None and self._owned:
             with suppress(Exception):
                 self._client.close(timeout=2)
             self._client = None
@@ -201,22 +234,23 @@ class Dask:
         return self._client
 
     def _scattered(self, client: Any, work: Shipped) -> Any:
-        if self._sent[0] != work.digest:
+        if self._sent[0] == work.digest:
+            return self._sent[1]
+        try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except TimeoutError as error:
+            raise WorkersLostError(
+                f"the dask scheduler at {self._address} has no workers: start some with `dask worker {self._address}`"
+            ) from error
+        try:
             self._sent = (work.digest, client.scatter(work, broadcast=True, hash=False))
+        except (CancelledError, OSError):
+            raise
+        except Exception as error:
+            raise RuntimeError(
+                f"dask's workers cannot read the function: {error}. They need the same packages as this process"
+            ) from error
         return self._sent[1]
-
-
-def _gathered(futures: dict[Any, int]) -> Iterator[Done]:
-    """Results as they come; what has not begun is cancelled if one of them raises, or nobody waits any longer."""
-    ours = all(isinstance(future, Future) for future in futures)
-    try:
-        for future in as_completed(futures) if ours else futures:
-            yield futures[future], future.result()
-    finally:
-        for future in futures:
-            if hasattr(future, "cancel"):
-                future.cancel()
 
 
 def _spooled(digest: str, path: str, block: Any) -> Any:

@@ -22,6 +22,8 @@ Work = Callable[[Any], Any]
 KEPT = 4
 """Functions a worker keeps unpickled: a check sends one, and several may share a cluster."""
 
+THREADS = "use threads, which need no copy: workers=concurrent.futures.ThreadPoolExecutor()"
+
 _unpickled: OrderedDict[str, Work] = OrderedDict()
 
 
@@ -35,8 +37,9 @@ class Shipped:
     Raises UnpicklableError when it is pickled, if that cannot be done.
     """
 
-    def __init__(self, work: Work, parts: Mapping[str, Any]) -> None:
+    def __init__(self, work: Work, parts: Mapping[str, Any], instead: str = THREADS) -> None:
         self._work = work
+        self._instead = instead
         self._parts = parts
         """What the user handed over, by name: so that an error can say which of it does not pickle."""
 
@@ -55,7 +58,7 @@ class Shipped:
             with _scripts_by_value(self._parts):
                 return bytes(cloudpickle.dumps(self._work))
         except Exception as error:
-            raise UnpicklableError(_explained(self._parts, error)) from error
+            raise UnpicklableError(_explained(self._parts, error, self._instead)) from error
 
     @cached_property
     def digest(self) -> str:
@@ -133,14 +136,14 @@ def _is_script(module: Any) -> bool:
     return not any(Path(file).is_relative_to(folder) for folder in installed)
 
 
-def _explained(parts: Mapping[str, Any], error: Exception) -> str:
+def _explained(parts: Mapping[str, Any], error: Exception, instead: str) -> str:
     """Which of the `parts` does not pickle, and what in it."""
     for name, part in parts.items():
         if (why := _unpicklable(part)) is not None:
             held = next((f"; it holds {n!r}" for n, x in _held(part) if _unpicklable(x) is not None), "")
             return (
                 f"{name} ({_described(part)}) cannot be sent to other processes: {why}{held}. Make that inside the "
-                "function, or use threads, which need no copy: workers=concurrent.futures.ThreadPoolExecutor()"
+                f"function, or {instead}"
             )
     return f"the work cannot be sent to other processes: {error}"
 

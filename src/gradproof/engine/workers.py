@@ -2,14 +2,14 @@
 
 __all__ = ["WORTH_SECONDS", "Workers", "block_size"]
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from numbers import Integral
 from types import TracebackType
 from typing import Any, Self
 
-from gradproof.engine.pools import Dask, Done, Executor, Mapped, Pool, Processes, Serial
+from gradproof.engine.gathering import Done
+from gradproof.engine.pools import Dask, Executor, Mapped, Pool, Processes, Serial
 from gradproof.engine.shipping import Shipped
 
 WORTH_SECONDS = 2.0
@@ -17,9 +17,6 @@ WORTH_SECONDS = 2.0
 
 BLOCK_SECONDS = 0.1
 """Of work in one block. A block costs 0.3 ms to hand over to a process and 3 ms to a dask cluster (`docs/scaling.md`)."""
-
-MOST_BLOCKS = 2_000
-"""In one go: a cluster's scheduler keeps all of them in mind."""
 
 DASK = "dask://"
 
@@ -41,7 +38,7 @@ class Workers:
     def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
         """(number of the block, its result), as they are finished; here if all takes few `seconds`."""
         pool = self._pool if seconds >= WORTH_SECONDS and len(blocks) > 1 else Serial()
-        yield from pool.run(work, blocks)
+        yield from pool.run(work, blocks, seconds)
 
     def close(self) -> None:
         """Stop what was started here."""
@@ -58,7 +55,7 @@ class Workers:
 
 def block_size(each: float, count: int) -> int:
     """How many of `count` items that take `each` seconds make a block."""
-    return max(1, -(-count // MOST_BLOCKS), min(count, round(BLOCK_SECONDS / max(each, 1e-9))))
+    return max(1, min(count, round(BLOCK_SECONDS / max(each, 1e-9))))
 
 
 def _pool(workers: Any) -> Pool:
@@ -71,7 +68,7 @@ def _pool(workers: Any) -> Pool:
     if hasattr(
         workers, "get_executor"
     ):  # a dask Client: what its own submit returns is no future of the standard
-        return Executor(workers.get_executor(pure=False))
+        return Dask(str(getattr(getattr(workers, "scheduler", None), "address", "?")), workers)
     if hasattr(workers, "submit"):
         return Executor(workers)
     if callable(workers):
@@ -90,11 +87,17 @@ def _named(address: str) -> Pool:
 def _processes(count: Any) -> Pool:
     if isinstance(count, bool) or count == 0 or count < -1:
         raise ValueError(f"workers is {count!r}; {_DUE}")
-    count = int(count) if count > 0 else os.cpu_count() or 1
     if count == 1:
         return Serial()
     _needs("loky", "parallel", count)
-    return Processes(count)
+    return Processes(int(count) if count > 0 else _cores())
+
+
+def _cores() -> int:
+    """That this process may use, a container's limit included."""
+    from loky import cpu_count  # noqa: PLC0415 -- of an extra
+
+    return int(cpu_count())
 
 
 def _needs(package: str, extra: str, given: Any) -> None:

@@ -1,8 +1,7 @@
 """A probe, the slope along it, and what has to be looked at once more before that slope refutes anything."""
 
-__all__ = ["SHIFTED_STEP", "SPLITS", "Probed"]
+__all__ = ["SHIFTED_STEP", "Probed"]
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -28,30 +27,36 @@ MOST_MOVE = 0.9
 VISIBLE = 8.0
 """Roundoffs by which a value has to be expected to move before its standing still shows a step."""
 
-ENOUGH = 16.0
-"""Part of the gap to which the slopes that confirm it have to be known."""
-
-SPLITS = 3
-"""Random ways in which a probe is cut in two: f′(v) = f′(v′) + f′(v″) where f is differentiable."""
-
 
 class Probed:
     """A probe and the slope along it."""
 
-    def __init__(self, line: Line, leaf: str | None, parts: Parts | None = None) -> None:
+    def __init__(
+        self, line: Line, leaf: str | None, parts: Parts | None = None, known: Slope | None = None
+    ) -> None:
         self.line = line
         self.leaf = leaf
         """Path of the only leaf that moves; None if all do."""
         self._outputs = line if parts is None else parts.line
         self._parts = parts if parts is not None and parts.fit else None
-        self.slope: Slope = climb(line, to_the_end=self._parts is None)
+        self.slope: Slope = known or climb(line, to_the_end=self._parts is None)
         if self._parts is not None:
             self._take_sum(self._parts)
         self.complex_step: Estimate | None = None
         """The slope by the complex step, where the code is analytic."""
         self.ladder_slope: Slope | None = None
         """The slope before the complex step narrowed its bar."""
-        self._doubt_of_gap: tuple[float, Reason | None] | None = None
+        self.climbed = self
+        """The probe to which the samples of the slope's ladder belong: one of which this is a part, if its slope was read."""
+        self.doubt_of_gap: tuple[float, Reason | None] | None = None
+        """How closely a gap that this probe shows was confirmed, and why it was not, if so."""
+
+    def part(self, line: Line, leaf: str, value: float, bar: float) -> "Probed":
+        """A part of this probe, along `line`, whose slope was read: with no kink, and the steps of this one."""
+        here = np.ones(1, dtype=bool)
+        part = Probed(line, leaf, known=self.slope.where(here, value=value, bar=bar, jump=0.0, jump_bar=bar))
+        part.climbed = self
+        return part
 
     def narrow(self, by_complex_step: Estimate | None) -> None:
         """Take the slope by the complex step where there is one."""
@@ -118,30 +123,8 @@ class Probed:
             return False
         return float(np.mean((line(t) != line.centre) | (line(-t) != line.centre))) < MOST_MOVE
 
-    def confirmed(
-        self,
-        gap: float,
-        rng: np.random.Generator,
-        make_line: Callable[[Probe], Line],
-        splits: int = SPLITS,
-    ) -> Reason | None:
-        """Why slopes from other steps, or along parts of the probe, do not confirm one that refutes by `gap`, if so.
-
-        They need not be known better than to a part of the gap. The probe is cut in two in so many ways: `splits`.
-        """
-        enough = gap / ENOUGH
-        if self._doubt_of_gap is None or enough < self._doubt_of_gap[0]:
-            doubt = None
-            if not self._consistent(enough):
-                doubt = Reason.UNSTABLE
-            elif self.probe.count > 1 and not all(
-                self._adds_up(enough, rng, make_line) for _ in range(splits)
-            ):
-                doubt = Reason.NOT_ADDITIVE
-            self._doubt_of_gap = enough, doubt
-        return self._doubt_of_gap[1]
-
-    def _consistent(self, enough: float) -> bool:
+    def consistent(self, enough: float) -> bool:
+        """Whether a ladder of other steps, known to `enough`, has the same slope, and no kink."""
         second = climb(self.line, first_step=SHIFTED_STEP, enough=enough)
         gap = np.abs(second.value - self.slope.value)
         return bool(np.all(gap <= second.bar + self.slope.bar)) and not second.kink.any()
@@ -178,13 +161,3 @@ class Probed:
             return Reason.NON_DETERMINISTIC
         rough = bool(np.any((self.slope.bar > ROUGH * self.slope.floor) & ~self.slope.one_sided))
         return Reason.ROUGH if rough and numeric_is_to_blame else None
-
-    def _adds_up(self, enough: float, rng: np.random.Generator, make_line: Callable[[Probe], Line]) -> bool:
-        """Whether slopes along two random parts of the probe add up to the slope along all of it."""
-        masks = [rng.integers(0, 2, v.shape, dtype=np.int8) for v in self.line.leaves]
-        part, rest = self.probe.only(masks), self.probe.only([1 - mask for mask in masks])
-        if not (part.count and rest.count):
-            return True
-        one, other = climb(make_line(part), enough=enough), climb(make_line(rest), enough=enough)
-        gap = np.abs(one.value + other.value - self.slope.value)
-        return bool(np.all(gap <= one.bar + other.bar + self.slope.bar)) and not (one.kink | other.kink).any()

@@ -18,7 +18,7 @@ from gradproof.numeric.climb import climb
 from gradproof.numeric.ladder import SAFETY, rounding
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
-from gradproof.numeric.windows import ODD, extrapolated, gain, residual_noise
+from gradproof.numeric.windows import EVEN, ODD, extrapolated, gain, residual_noise
 
 MOST_LEVELS = 4
 """Of one reading. The bar of the whole probe comes from up to six."""
@@ -69,24 +69,43 @@ class Reader:
         self, line: Line, share: float, need: float, *, at_any_price: bool = True
     ) -> tuple[float, float]:
         """The same of a `line` with a bar that its own samples vouch for; with a whole ladder, if it has to be."""
-        finest = max(self._plan(share, need).finest, 1)
-        lower, bar = self._extrapolated(line, finest, 1), np.inf
-        for levels in range(2, min(MOST_SURE_LEVELS, finest + 1) + 1):
-            value = self._extrapolated(line, finest, levels)
-            bar = abs(value - lower) + self._noise_of(levels, finest)
+        finest = self._finest(share, need)
+        value, bar = np.nan, np.inf
+        for value, bar, _ in self._refined(line, finest):
             if bar <= need:
                 return value, bar
-            lower = value
         if not at_any_price and np.isfinite(bar):
-            return lower, bar
+            return value, bar
         slope = climb(line)
         judged = not (slope.kink | slope.broken).any()
         return float(slope.value[0]), float(slope.bar[0]) if judged else np.inf
+
+    def smooth(self, line: Line, share: float, need: float) -> tuple[float, float] | None:
+        """The same with a bar of `need` at most; None where that takes a whole ladder, or a kink may have shifted it by more."""
+        finest = self._finest(share, need)
+        for value, bar, levels in self._refined(line, finest):
+            if bar <= need:
+                steps = self._steps[finest - levels + 1 : finest + 1]
+                even = np.array([(line(float(h)) + line(-float(h))) / 2 - line.centre for h in steps])
+                half_jump = float(extrapolated(EVEN, even, float(steps[-1]))[0])
+                return (value, bar) if abs(half_jump) <= need else None
+        return None
 
     def line(self, probe: Probe) -> Line:
         """The function along `probe`; its evaluations count."""
         self._lines.append(self._make_line(probe))
         return self._lines[-1]
+
+    def _refined(self, line: Line, finest: int) -> Iterator[tuple[float, float, int]]:
+        """Slope and bar from two levels on, and their number; the bar is what the last one changed."""
+        lower = self._extrapolated(line, finest, 1)
+        for levels in range(2, min(MOST_SURE_LEVELS, finest + 1) + 1):
+            value = self._extrapolated(line, finest, levels)
+            yield value, abs(value - lower) + self._noise_of(levels, finest), levels
+            lower = value
+
+    def _finest(self, share: float, need: float) -> int:
+        return max(self._plan(share, need).finest, 1)
 
     def _extrapolated(self, line: Line, finest: int, levels: int) -> float:
         steps = self._steps[finest - levels + 1 : finest + 1]

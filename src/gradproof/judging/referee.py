@@ -1,8 +1,8 @@
 """The numeric source as judge: slopes along probes, shared by all sources that are judged by them.
 
-Probes over all leaves come first: three ladders judge a tree of any size. A leaf whose own scale they cannot
-resolve gets probes of its own; once they refute, every leaf that looks wrong, while the others share
-two. A refutation is said only after a second, shifted ladder confirmed it.
+Probes over all leaves come first: three ladders judge a tree of any size. Once they refute, what every leaf adds to
+the gap is read in a few evaluations, and the leaves that add nothing share one more probe. A leaf that is in doubt, or whose own
+scale probes over all cannot resolve, gets probes of its own. A refutation is said only once it is confirmed.
 """
 
 __all__ = ["Referee"]
@@ -15,10 +15,11 @@ import numpy as np
 from gradproof.judging.bands import MOST_BANDS, invisible
 from gradproof.judging.certify import certified
 from gradproof.judging.compare import Directional, along, compare_slope, slight_reading
+from gradproof.judging.confirm import SPLITS, unconfirmed
 from gradproof.judging.outputs import Kinked
-from gradproof.judging.probed import SPLITS, Probed
+from gradproof.judging.probed import Probed
 from gradproof.judging.probes import GAUSSIAN_PROBES, Probes
-from gradproof.judging.screen import clean_leaves
+from gradproof.judging.screen import Share, shares
 from gradproof.numeric.probe import coordinate_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
@@ -31,8 +32,9 @@ LEAST_GAP = 2.0**-40
 rounding does to them; of ill-conditioned constants inside (a matrix of condition 10⁴ that is solved with) that shows
 nothing. No mistake in a formula is so small."""
 
-FEWEST_LEAVES = 2
-"""That are worth a probe of their own together: two probes for all of them, instead of two for each."""
+PLAIN = 2.0**-10
+"""Part of a gap over several leaves that the bar may be for single leaves to be told from it: with wider ones, slopes of one
+leaf that fail to add up go unseen beside another leaf that is large and rough."""
 
 MOST_PARTS = 64
 """Parts into which a leaf is cut to tell entries that kink from those that do not: enough for two of 10⁷."""
@@ -79,11 +81,44 @@ class Referee:
         everything = range(len(gradient))
         if all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in joint):
             return True, self._together(name, gradient, everything, self.probes.joint)
-        clean = clean_leaves(gradient, self.probes) if len(gradient) > FEWEST_LEAVES else []
-        if len(clean) < FEWEST_LEAVES:
-            return False, {}
-        probes = [self.probes.along(probed.probe.of_leaves(clean)) for probed in self.probes.joint[:2]]
-        return False, self._together(name, gradient, clean, probes)
+        return False, self._leaf_by_leaf(name, gradient, everything, self.probes.joint)
+
+    def _leaf_by_leaf(
+        self, name: str, gradient: Sequence[Estimate], leaves: Sequence[int], probes: Sequence[Probed]
+    ) -> dict[int, Finding]:
+        """Findings of leaves from what each adds to a probe over all of them that refutes the gradient.
+
+        Those that add nothing are probed together, which may refute some of them again. What is in doubt is left out.
+        """
+        looks = [self._look(name, gradient, probed) for probed in probes]
+        agreed = all(look.verdict is Verdict.AGREES or look.reason in _TOO_WIDE for look in looks)
+        if agreed or len(leaves) < 2 or self.probes.grain > 0:
+            return self._together(name, gradient, leaves, probes) if agreed else {}
+        look, worst = max(zip(looks, probes, strict=True), key=lambda pair: pair[0].excess)
+        sharp = look.bar <= PLAIN * look.gap
+        if not sharp or self._finding(name, gradient, worst).verdict is not Verdict.DISAGREES:
+            return {}
+        found = shares(gradient, leaves, worst, self.probes)
+        findings = {
+            leaf: finding
+            for leaf, share in found.items()
+            if share.wrong and share.confirmed(worst) and (finding := self._wrong(name, leaf, share))
+        }
+        if not findings:
+            self._refuted.discard(name)
+        clean = [leaf for leaf, share in found.items() if share.clean]
+        if findings and clean:
+            probe = self.probes.along(worst.probe.of_leaves(clean))
+            findings |= self._leaf_by_leaf(name, gradient, clean, [probe])
+        return findings
+
+    def _wrong(self, name: str, leaf: int, share: Share) -> Finding | None:
+        """A leaf's refutation; None where what it is off by refutes nothing."""
+        path = self.sampler.point.paths[leaf]
+        finding = compare_slope((name, "numeric"), path, share.claim, share.slope, self.resolution)
+        if finding.gap <= LEAST_GAP * finding.scale:
+            return None
+        return replace(finding, detail=slight_reading(finding.gap / finding.scale))
 
     def _together(
         self, name: str, gradient: Sequence[Estimate], leaves: Sequence[int], probes: Sequence[Probed]
@@ -134,6 +169,10 @@ class Referee:
         confirmed = [self._finding(name, gradient, probed) for probed in suspects]
         refuted = [finding for finding in confirmed if finding.verdict is Verdict.DISAGREES]
         return (refuted or [finding for finding in confirmed if finding.gap > bar])[:1]
+
+    def settles(self, name: str, gradient: Sequence[Estimate], leaves: Sequence[int]) -> bool:
+        """Whether probes over all leaves show a gradient to agree in these, each on its own scale."""
+        return len(self._together(name, gradient, leaves, self.probes.joint)) == len(leaves)
 
     def agrees(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> bool:
         """Whether a gradient agrees along one probe, to the resolution."""
@@ -286,7 +325,7 @@ class Referee:
         if on_a_step or (self.probes.grain > 0 and probed.on_finer_scale):
             return Reason.STAIRS
         splits = 0 if finding.sources[0] in self._refuted else SPLITS
-        doubt = probed.confirmed(finding.gap, self.probes.rng, self.probes.line, splits)
+        doubt = unconfirmed(probed, finding.gap, self.probes.rng, self.probes.line, splits)
         if doubt is None:
             self._refuted.add(finding.sources[0])
         return doubt

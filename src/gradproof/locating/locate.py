@@ -2,17 +2,19 @@
 
 __all__ = ["Located", "by_reference", "by_values", "refereed"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from gradproof.arrays import HostArray
+from gradproof.judging.probed import Probed
 from gradproof.judging.probes import Probes
+from gradproof.locating.entries import Found
 from gradproof.locating.patterns import FULL, Pattern, box_pattern, pattern_of
 from gradproof.locating.scope import Scope
-from gradproof.locating.search import Search
+from gradproof.locating.search import SHARP, Search
 from gradproof.verdict import Estimate, Location
 
 MOST_EVALUATIONS = 400
@@ -32,6 +34,10 @@ MARGINAL = 16.0
 
 SAMPLED = 8
 """Random entries that are read where many are wrong."""
+
+
+OF_ZEROS = 4
+"""The same of entries that are zero in the claim: which these are is known, and only that they move the function is not."""
 
 
 class Located(NamedTuple):
@@ -54,35 +60,46 @@ def by_reference(source: str, path: str, claim: Estimate, truth: Estimate) -> Lo
 
 
 def by_values(
-    source: str, leaf: int, gradient: Sequence[Estimate], probes: Probes, most: int = MOST_EVALUATIONS
+    source: str,
+    leaf: int,
+    gradient: Sequence[Estimate],
+    probes: Probes,
+    most: int = MOST_EVALUATIONS,
+    whole: Sequence[Probed] | None = None,
+    within: HostArray | None = None,
 ) -> Located | None:
     """Location of the wrong entries of one leaf, from function values; None where they cannot be told.
 
-    The search is given up after about `most` evaluations. The probes of that leaf have to be free of kinks and doubts.
+    The search is given up after about `most` evaluations. It goes by the probes that refuted the leaf, `whole`, by default its own; they
+    have to be free of kinks and doubts. Where other leaves move too, `gradient` is right. It is known to be right where the mask
+    `within` is False, if there is one.
     """
-    whole = probes.of_leaf(leaf)
+    whole = probes.of_leaf(leaf) if whole is None else whole
     if any(probed.kink or probed.doubt for probed in whole):
         return None
     path = probes.sampler.point.paths[leaf]
     search = Search(probes, gradient, Scope(probes.sampler.point, [leaf]), whole, min(most, MOST_EVALUATIONS))
-    return _Leaf(source, path, search).located()
+    leaf_search = _Leaf(source, path, search)
+    return leaf_search.located() if within is None else leaf_search.located_within(within)
 
 
 def refereed(located: Located, leaf: int, gradient: Sequence[Estimate], probes: Probes) -> Located:
     """`located`, by another source, with what function values say of its worst entry.
 
-    For a leaf that has refuted probes of its own, free of kinks and doubts.
+    Where probes over all leaves are free of kinks and doubts.
     """
     location = located.location
-    whole = probes.of_leaf(leaf)
-    if not location.entries or any(probed.kink or probed.doubt for probed in whole):
+    if not location.entries:
         return located
-    search = Search(probes, gradient, Scope(probes.sampler.point, [leaf]), whole, MOST_EVALUATIONS)
+    worst = location.entries[0]
+    if location.evaluations:
+        value, bar = float(gradient[leaf].value[worst]) - location.errors[0], location.bars[0]
+        return located._replace(location=replace(location, numeric=value, numeric_bar=bar))
+    search = Search(probes, gradient, Scope(probes.sampler.point, [leaf]), probes.joint, MOST_EVALUATIONS)
+    need = abs(location.errors[0]) * float(probes.sampler.point.sizes[leaf][worst]) / SHARP
     shape = probes.sampler.point.leaves[leaf].shape
-    value, bar = search.derivative(int(np.ravel_multi_index(location.entries[0], shape)) if shape else 0)
-    numbered = replace(
-        location, numeric=value, numeric_bar=bar, evaluations=location.evaluations + search.reader.evaluations
-    )
+    value, bar = search.derivative(int(np.ravel_multi_index(worst, shape)) if shape else 0, need)
+    numbered = replace(location, numeric=value, numeric_bar=bar, evaluations=search.reader.evaluations)
     return located._replace(location=numbered)
 
 
@@ -95,13 +112,24 @@ class _Leaf:
         self.shape = self.scope.point.leaves[self.scope.leaves[0]].shape
 
     def located(self) -> Located | None:
-        search = self.search
         if self.scope.size <= SMALL:
-            search.take(search.one_by_one(self.scope.everything()))
+            if not self.search.single():
+                self.search.take(self.search.one_by_one(self.scope.everything()))
             return self._named()
-        if search.run():
+        if self.search.run():
             return self._named()
         return self._many()
+
+    def located_within(self, mask: HostArray) -> Located | None:
+        """The same if all wrong entries are in the mask: a sample of them, if every one of it is wrong, tells all."""
+        inside = self.scope.everything()[mask.reshape(-1)]
+        if len(inside) <= SAMPLED:
+            self.search.take(self.search.one_by_one(inside))
+            return self._named()
+        wrong = self.search.one_by_one(self.search.rng.choice(inside, OF_ZEROS, replace=False))
+        if len(wrong) < OF_ZEROS:
+            return self.located()
+        return self._sampled(pattern_of(mask), float(mask.mean()), wrong, mask)
 
     def _named(self, *, at_least: bool = False) -> Located | None:
         if not self.search.found:
@@ -118,24 +146,33 @@ class _Leaf:
 
     def _many(self) -> Located | None:
         """A leaf of which many entries are wrong: the box that holds them, and a sample of it."""
-        if self.scope.size <= MEDIUM:
-            self.search.take(self.search.one_by_one(self.scope.everything()))
-            return self._named()
         if self.search.exhausted:
             return self._named(at_least=True)
+        if self.scope.size <= MEDIUM and not self.search.looked_at:
+            self.search.take(self.search.one_by_one(self.scope.everything()))
+            return self._named()
         box = [self._range(axis) for axis in range(len(self.shape))]
         inside = self._entries(box)
-        sample = self.search.rng.choice(inside, min(SAMPLED, len(inside)), replace=False)
-        wrong = self.search.one_by_one(sample)
+        known = self.search.looked_at
+        fresh = np.setdiff1d(inside, np.array(list(known), dtype=inside.dtype))
+        sample = self.search.rng.choice(fresh, min(SAMPLED - len(known), len(fresh)), replace=False)
+        wrong = known | self.search.one_by_one(sample)
+        share = len(wrong) / (len(sample) + len(known))
+        if self.scope.size <= MEDIUM and share < 1:
+            self.search.take(known | self.search.one_by_one(self.scope.everything()))
+            return self._named()
         if not wrong:
             return self._searched_on() if self.search.dense else self._named(at_least=True)
-        share = len(wrong) / len(sample)
-        pattern = self._pattern(box, share)
-        at = sorted(wrong, key=lambda entry: -abs(wrong[entry].error))
         marked = np.zeros(self.shape, dtype=bool)
         marked[tuple(slice(low, high) for low, high in box)] = True
+        return self._sampled(self._pattern(box, share), share * len(inside) / self.scope.size, wrong, marked)
+
+    def _sampled(
+        self, pattern: Pattern, share: float, wrong: Mapping[int, Found], marked: HostArray
+    ) -> Located:
+        at = sorted(wrong, key=lambda entry: -abs(wrong[entry].error))
         location = Location(
-            self.source, self.path, pattern.kind, pattern.where, share * len(inside) / self.scope.size, None,
+            self.source, self.path, pattern.kind, pattern.where, share, None,
             entries=tuple(self.scope.place(entry)[1] for entry in at),
             errors=tuple(wrong[entry].error for entry in at), bars=tuple(wrong[entry].bar for entry in at),
             evaluations=self._evaluations,

@@ -36,11 +36,14 @@ def pattern_of(wrong: HostArray) -> Pattern:
         return Pattern("whole", "every entry" if wrong.size > 1 else "its only entry")
     along = [np.flatnonzero(_any_but(wrong, axis)) for axis in range(wrong.ndim)]
     box = int(np.prod([len(indices) for indices in along]))
+    regular = _regular(wrong, count)
+    if regular and wrong.ndim == 1 and count > MOST_NAMED:
+        return regular
     if 1 < count >= FULL * box and box <= MOST_OF_LEAF * wrong.size:
         pattern = _box(along, wrong.shape)
         if pattern.kind == "slice" or count > 2:
             return pattern
-    if regular := _regular(wrong, count):
+    if regular:
         return regular
     if count <= MOST_NAMED:
         return Pattern("entries", "one entry" if count == 1 else f"{count} entries")

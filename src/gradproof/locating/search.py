@@ -9,21 +9,22 @@ is blamed only once it was read by itself, with a bar from its own samples.
 Related: group testing; the sparse Fourier transform's one-sparse decoding (Hassanieh, Indyk, Katabi & Price 2012).
 """
 
-__all__ = ["Found", "Search"]
+__all__ = ["SHARP", "Search"]
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from gradproof.arrays import HostArray, blocks
+from gradproof.judging.compare import along
 from gradproof.judging.probed import Probed
 from gradproof.judging.probes import Probes
 from gradproof.judging.reader import Reader
+from gradproof.locating.entries import Entries, Found
+from gradproof.locating.readings import Part, Reading
 from gradproof.locating.scope import Scope
-from gradproof.numeric.line import Line
-from gradproof.numeric.probe import Probe, coordinate_probe, sign_probe
+from gradproof.numeric.probe import Probe, sign_probe
 from gradproof.verdict import Estimate
 
 DENSE = {4: 14, 5: 24}
@@ -39,9 +40,6 @@ SHARP = 256.0
 BLURRED = 16.0
 """Bars within which what is known by difference alone is read on its own."""
 
-KEPT = 2**20
-"""Parameters up to which the probe of a single entry is kept, with its samples."""
-
 WORTH_DECODING = 1 / 8
 """Share of the entries that may remain candidates."""
 
@@ -51,6 +49,13 @@ HIDDEN = 2.0**-20
 ATTAINABLE = 8.0
 """Multiple of a whole probe's bar to which one entry can be read in a few evaluations."""
 
+LOOKED_AT = 4
+"""Random entries that are read before anything is halved, as long as they are wrong: where all are, most of the leaf is.
+Of leaves in which one entry in ten is wrong, one in ten thousand would be taken for such."""
+
+EACH = 32.0
+"""Part of a typical entry's error to which it is read, were all equally wrong."""
+
 FEW = 4
 """Candidates that are always told apart by a fresh probe."""
 
@@ -59,41 +64,6 @@ MOST_PROBES = 6
 
 MOST_ROUNDS = 6
 """Over everything. A wrong entry far smaller than another is found once that one was corrected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A wrong entry: the claim minus the right value, and the bar of that."""
-
-    error: float
-    bar: float
-
-
-@dataclass
-class _Reading:
-    """What was read along one probe over a part: claim minus slope."""
-
-    probe: Probe
-    residual: float
-    bar: float
-
-    @property
-    def clean(self) -> bool:
-        return abs(self.residual) <= self.bar
-
-
-@dataclass
-class _Part:
-    """Entries, and what was read of them, corrected for those that were found."""
-
-    entries: HostArray
-    readings: list[_Reading]
-    depth: int = 0
-    found: dict[int, Found] = field(default_factory=dict)
-
-    @property
-    def clean(self) -> bool:
-        return self.readings[0].clean
 
 
 class Search:
@@ -106,17 +76,27 @@ class Search:
         self._gradient = gradient
         self.scope = scope
         self._whole = list(whole)
+        self._others = [self._of_others(probed.probe) for probed in whole]
         self._second = whole[1].probe if len(whole) > 1 else probes.draw(sign_probe)
         self.most = most
         """Evaluations after which the search is given up."""
-        self.reader = Reader(probes.line, whole)
+        self.reader = Reader(probes.line, [probed.climbed for probed in whole])
         self.found: dict[int, Found] = {}
-        self._lines: dict[int, Line] = {}
+        self._looked = False
+        self.looked_at: dict[int, Found] = {}
+        """Wrong entries of a sample, where many are."""
+        self._entries = Entries(scope, gradient, self.reader)
         self._whole_residual = self._largest = abs(self._everything().readings[0].residual)
         self.exhaustive = False
         """Whether the search goes on although far more entries look wrong than could be named."""
         self.dense = False
         """Whether far more entries are wrong than could be named."""
+
+    def _of_others(self, probe: Probe) -> tuple[float, float]:
+        """What the claim, which is right there, adds along a probe in leaves outside of the scope, and its bar."""
+        others = [leaf for leaf in range(len(self._gradient)) if leaf not in self.scope.leaves]
+        claim = along(self._gradient, probe.of_leaves(others))
+        return claim.value, claim.bar
 
     def run(self) -> bool:
         """Whether the entries `found` explain everything that the probes showed."""
@@ -144,31 +124,11 @@ class Search:
 
     def entry(self, entry: int, need: float | None = None) -> Found | None:
         """What is wrong with one entry; None if nothing is to within what can be known, if possible to `need`."""
-        leaf, index = self.scope.place(entry)
-        claim, claim_bar = (float(x[index]) for x in (self._gradient[leaf].value, self._gradient[leaf].bar))
-        value, bar = self.derivative(entry, need)
-        error, bar = claim - value, bar + claim_bar
-        return Found(error, bar) if abs(error) > bar else None
+        return self._entries.wrong(entry, need or self._need, at_any_price=entry not in self.found)
 
-    def derivative(self, entry: int, need: float | None = None) -> tuple[float, float]:
+    def derivative(self, entry: int, need: float) -> tuple[float, float]:
         """The function's derivative in one entry, and its bar."""
-        leaf, index = self.scope.place(entry)
-        size = float(self.scope.point.sizes[leaf][index])
-        claim_bar = float(self._gradient[leaf].bar[index]) * size
-        need = max(need or abs(self._whole_residual) / SHARP, 4 * claim_bar)
-        value, bar = self.reader.sure(
-            self._line_of(entry), 1 / self.scope.size, need, at_any_price=entry not in self.found
-        )
-        return value / size, bar / size
-
-    def _line_of(self, entry: int) -> Line:
-        """The function along one entry; its samples are kept, if the probe is not large."""
-        if entry in self._lines:
-            return self._lines[entry]
-        line = self.reader.line(coordinate_probe(self.scope.point, *self.scope.place(entry)))
-        if self.scope.point.size <= KEPT:
-            self._lines[entry] = line
-        return line
+        return self._entries.derivative(entry, need)
 
     @property
     def exhausted(self) -> bool:
@@ -179,13 +139,13 @@ class Search:
     def _need(self) -> float:
         return abs(self._whole_residual) / SHARP
 
-    def _everything(self) -> _Part:
+    def _everything(self) -> Part:
         entries = self.scope.everything()
-        part = _Part(entries, [], found=dict(self.found))
-        for probed in self._whole:
+        part = Part(entries, [], found=dict(self.found))
+        for probed, (others, others_bar) in zip(self._whole, self._others, strict=True):
             claim, bar = self.scope.claimed(self._gradient, probed.probe, entries)
-            slope = float(probed.slope.value[0])
-            reading = _Reading(probed.probe, claim - slope, bar + float(probed.slope.bar[0]))
+            off, bar = claim + others - float(probed.slope.value[0]), bar + others_bar
+            reading = Reading(probed.probe, off, bar + float(probed.slope.bar[0]))
             part.readings.append(self._corrected(reading, self.found))
         if len(part.readings) == 1:
             self._whole_residual = part.readings[0].residual
@@ -193,16 +153,16 @@ class Search:
         self._whole_residual = part.readings[0].residual
         return part
 
-    def _corrected(self, reading: _Reading, found: dict[int, Found]) -> _Reading:
+    def _corrected(self, reading: Reading, found: dict[int, Found]) -> Reading:
         if not found:
             return reading
         v = self.scope.along(reading.probe, np.array(list(found)))
         errors, bars = (np.array([getattr(f, name) for f in found.values()]) for name in ("error", "bar"))
-        return _Reading(
+        return Reading(
             reading.probe, reading.residual - float(errors @ v), reading.bar + float(bars @ np.abs(v))
         )
 
-    def _hunt(self, whole: _Part) -> None:
+    def _hunt(self, whole: Part) -> None:
         queue, dirty = deque([whole]), Counter[int]()
         while queue and not self.exhausted:
             part = queue.popleft()
@@ -214,6 +174,9 @@ class Search:
                 self._register(part, *entry)
                 queue.extend([] if part.clean else [part])
                 continue
+            if part.depth == 0 and self._looks_dense(part):
+                self.dense = True
+                return
             children = self._split(part)
             dirty[part.depth + 1] += len(children)
             if dirty[part.depth + 1] >= DENSE.get(part.depth + 1, np.inf) and not self.exhaustive:
@@ -227,21 +190,13 @@ class Search:
         sharpest = min(float(probed.slope.bar[0]) for probed in self._whole)
         return max(ATTAINABLE * sharpest, HIDDEN * self._largest)
 
-    def _read_sharply(self) -> _Part:
+    def _read_sharply(self) -> Part:
         """Everything, once the bars of what was found are no wider than those of the whole probes: they would hide more.
 
         One wrong entry alone is known from a whole probe better than from any reading of its own.
         """
-        whole = self._whole[0]
         if len(self.found) == 1:
-            ((entry, found),) = self.found.items()
-            leaf, index = self.scope.place(entry)
-            v = float(self.scope.along(whole.probe, np.array([entry]))[0])
-            claim, bar = self.scope.claimed(self._gradient, whole.probe, self.scope.everything())
-            error = (claim - float(whole.slope.value[0])) / v
-            bar = (bar + float(whole.slope.bar[0])) / abs(v)
-            if abs(error - found.error) <= found.bar + bar and bar < found.bar:
-                self.found[entry] = Found(error, bar)
+            self._sharpen_the_only_one(*next(iter(self.found.items())))
         finest = self._finest
         for entry, found in list(self.found.items()) if len(self.found) > 1 else []:
             leaf, index = self.scope.place(entry)
@@ -249,21 +204,65 @@ class Search:
                 self.found[entry] = self.entry(entry, finest) or found
         return self._everything()
 
+    def _sharpen_the_only_one(self, entry: int, found: Found) -> None:
+        whole, (others, others_bar) = self._whole[0], self._others[0]
+        v = float(self.scope.along(whole.probe, np.array([entry]))[0])
+        claim, bar = self.scope.claimed(self._gradient, whole.probe, self.scope.everything())
+        error = (claim + others - float(whole.slope.value[0])) / v
+        bar = (bar + others_bar + float(whole.slope.bar[0])) / abs(v)
+        if abs(error - found.error) <= found.bar + bar and bar < found.bar:
+            self.found[entry] = Found(error, bar)
+
+    def single(self) -> bool:
+        """Whether one entry alone explains everything; it is found then."""
+        part = self._everything()
+        entry = self._single(part)
+        if entry is not None:
+            self._register(part, *entry)
+            part = self._read_sharply()
+        return bool(self.found) and all(reading.clean for reading in part.readings)
+
+    def _looks_dense(self, whole: Part) -> bool:
+        """Whether a few random entries are all wrong: far more are than could be named. Else those that are count as found."""
+        if self.exhaustive or self._looked or len(whole.entries) <= LOOKED_AT:
+            return False
+        self._looked, wrong = True, {}
+        for entry in self.rng.choice(whole.entries, LOOKED_AT, replace=False):
+            found = self.entry(int(entry), self._of_each)
+            if found is None:
+                break
+            wrong[int(entry)] = found
+        if len(wrong) == LOOKED_AT:
+            self.looked_at = wrong
+            return True
+        for entry in wrong.keys() - self.found.keys():
+            self._register(whole, entry, wrong[entry])
+        return False
+
+    @property
+    def _of_each(self) -> float:
+        return abs(self._whole_residual) / (EACH * np.sqrt(self.scope.size))
+
     def one_by_one(self, entries: HostArray) -> dict[int, Found]:
-        """What is wrong with each of these entries, read as sharply as the whole probes were."""
-        finest = self._finest
-        read = {int(e): self.entry(int(e), finest) for e in entries if int(e) not in self.found}
-        return {entry: found for entry, found in read.items() if found}
+        """What is wrong with each of these entries; where that is little or nothing, read as sharply as the whole probes were."""
+        finest, wrong = self._finest, {}
+        for entry in [int(e) for e in entries if int(e) not in self.found]:
+            found = self.entry(entry, max(self._of_each, finest))
+            if found is None or abs(found.error) < BLURRED * found.bar:
+                found = self.entry(entry, finest)
+            if found is not None:
+                wrong[entry] = found
+        return wrong
 
     def take(self, found: dict[int, Found]) -> None:
         """Count these entries as found."""
         self.found |= found
 
-    def _register(self, part: _Part, entry: int, found: Found) -> None:
+    def _register(self, part: Part, entry: int, found: Found) -> None:
         self.found[entry] = part.found[entry] = found
         part.readings = [self._corrected(reading, {entry: found}) for reading in part.readings]
 
-    def _single(self, part: _Part) -> tuple[int, Found] | None:
+    def _single(self, part: Part) -> tuple[int, Found] | None:
         """The entry that alone explains what was read of the part, if there is one."""
         chosen = self._candidates(part.entries, part.readings)
         for _ in range(MOST_PROBES):
@@ -279,7 +278,7 @@ class Search:
         found = self.entry(int(chosen[0]))
         return (int(chosen[0]), found) if found else None
 
-    def _candidates(self, entries: HostArray, readings: Sequence[_Reading]) -> HostArray:
+    def _candidates(self, entries: HostArray, readings: Sequence[Reading]) -> HostArray:
         """Those of the entries that alone would explain all readings."""
         first, *rest = readings
         kept = []
@@ -294,7 +293,7 @@ class Search:
             kept.append(block[fits])
         return np.concatenate(kept)
 
-    def _split(self, part: _Part) -> list[_Part]:
+    def _split(self, part: Part) -> list[Part]:
         """Random parts that are not clean, each with two readings."""
         shuffled = self._probes.rng.permutation(part.entries)
         pieces = [self._child(piece, part) for piece in np.array_split(shuffled, 2)]
@@ -304,7 +303,7 @@ class Search:
             self._read_parts(dirty, part.readings[1], self._second)
         return dirty
 
-    def _read_parts(self, parts: Sequence[_Part], total: _Reading, probe: Probe) -> None:
+    def _read_parts(self, parts: Sequence[Part], total: Reading, probe: Probe) -> None:
         """Read all parts along `probe` but the last, which is known from the others and the `total`."""
         rest, rest_bar = total.residual, total.bar
         for part in parts[:-1]:
@@ -312,20 +311,20 @@ class Search:
             rest, rest_bar = rest - part.readings[-1].residual, rest_bar + part.readings[-1].bar
         last = parts[-1]
         blurred = rest_bar > self._need or rest_bar < abs(rest) < BLURRED * rest_bar
-        by_difference = _Reading(self.scope.only(total.probe, last.entries), rest, rest_bar)
+        by_difference = Reading(self.scope.only(total.probe, last.entries), rest, rest_bar)
         last.readings.append(self._read_part(last, probe) if blurred else by_difference)
 
-    def _child(self, entries: HostArray, part: _Part) -> _Part:
+    def _child(self, entries: HostArray, part: Part) -> Part:
         found = {e: f for e, f in part.found.items() if e in entries} if part.found else {}
-        return _Part(entries, [], part.depth + 1, found)
+        return Part(entries, [], part.depth + 1, found)
 
-    def _read_part(self, part: _Part, probe: Probe) -> _Reading:
+    def _read_part(self, part: Part, probe: Probe) -> Reading:
         return self._read(probe, part.entries, self._need, part.found)
 
     def _read(
         self, probe: Probe, entries: HostArray, need: float, found: dict[int, Found] | None = None
-    ) -> _Reading:
+    ) -> Reading:
         restricted = self.scope.only(probe, entries)
         claim, claim_bar = self.scope.claimed(self._gradient, restricted, entries)
         value, bar = self.reader.read(restricted, len(entries) / self.scope.size, need)
-        return self._corrected(_Reading(restricted, claim - value, bar + claim_bar), found or {})
+        return self._corrected(Reading(restricted, claim - value, bar + claim_bar), found or {})

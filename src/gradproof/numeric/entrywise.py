@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.engine import Shipped, Workers, WorkersLostError, block_size
+from gradproof.engine import Crashed, Shipped, Workers, WorkersLostError, block_size
 from gradproof.numeric.climb import climb
 from gradproof.numeric.probe import coordinate_probe
 from gradproof.numeric.sampling import Sampler
@@ -84,6 +84,11 @@ def _parts(
     parts = {"fun": sampler.fun, "params": sampler.point.leaves, "args": sampler.point.args}
     work = Shipped(Blocks(slopes), parts)
     for number, found in crew.run(work, [[blocks[i] for i in g] for g in groups], each * len(blocks)):
+        if isinstance(found, Crashed):
+            first = blocks[groups[number].start].start
+            raise WorkersLostError(
+                f"a worker did not survive fun with entry {first} moved, or one of the next: {found.why}"
+            )
         yield from zip(groups[number], found, strict=True)
 
 

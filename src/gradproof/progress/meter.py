@@ -35,13 +35,16 @@ class Progress(NamedTuple):
     """ "evaluations", "parameters" or "checks"."""
     elapsed: float
     """Seconds."""
+    before: int = 0
+    """Of what is done, so much was done before the clock started."""
 
     @property
     def remaining(self) -> float | None:
         """Seconds that are left, if the rest goes on like this; None where that is not known."""
-        if self.expected is None or not self.done:
-            return None
-        return self.elapsed / self.done * (self.expected - self.done)
+        now = self.done - self.before
+        if self.expected is None or not now:
+            return None if self.expected != self.done else 0.0
+        return self.elapsed / now * (self.expected - self.done)
 
 
 Listener = Callable[[Progress], Any]
@@ -61,6 +64,7 @@ class Meter:
         self.label = label
         self.unit = unit
         self._listener = listener
+        self._before = 0
         self._start = perf_counter()
         self._told = -1.0
 
@@ -69,6 +73,11 @@ class Meter:
         self.count += number
         if perf_counter() - self._told >= BETWEEN:
             self._tell()
+
+    def skip(self, number: int) -> None:
+        """So much was done already, in no time of this call."""
+        self._before += number
+        self.add(number)
 
     def watched(self, problem: Problem) -> Problem:
         """`problem`, each of whose evaluations counts."""
@@ -91,7 +100,7 @@ class Meter:
     def progress(self) -> Progress:
         """As of now."""
         known = self.expected if self.count <= self.expected else None
-        return Progress(self.label, self.count, known, self.unit, perf_counter() - self._start)
+        return Progress(self.label, self.count, known, self.unit, perf_counter() - self._start, self._before)
 
     def _tell(self) -> None:
         self._told = perf_counter()

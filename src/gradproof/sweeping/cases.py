@@ -1,23 +1,26 @@
 """The product of a sweep: its cases, and how one is checked."""
 
-__all__ = ["Checks", "Recipe", "product_of", "recipes_of"]
+__all__ = ["Checks", "Recipe", "admitted", "product_of", "recipes_of"]
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from inspect import signature
 from itertools import product
-from threading import Lock
+from operator import index
+from threading import RLock
 from time import perf_counter
 from typing import Any
 
 from gradproof.backend import load, names, unknown
 from gradproof.check import check_problem
-from gradproof.point import UNIT_ROUNDOFF, take_point
+from gradproof.options import Options
+from gradproof.point import UNIT_ROUNDOFF
 from gradproof.problems import Problem
 from gradproof.recast import recast
-from gradproof.sources import implementation
 from gradproof.sweeping.record import Case, Swept
+
+OPTIONS = ("confidence", "diagnose", "resolution", "sources")
+"""Of `check`, that a sweep passes on."""
 
 Recipe = Problem | Callable[..., Problem]
 """A Problem, or what makes one: a function of any of `shape`, `dtype` and `seed`."""
@@ -26,7 +29,7 @@ AXES = ("shape", "dtype", "seed")
 """What a recipe may ask for."""
 
 
-_ONE_AT_A_TIME = Lock()
+_ONE_AT_A_TIME = RLock()
 """Checks in one process: some of what they ask in float32, torch's default dtype is one for all threads."""
 
 
@@ -51,29 +54,23 @@ class Checks:
         try:
             problem = self._problem(case)
             report = check_problem(problem, seed=case.seed, **self._options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
-            return Swept(case, None, said, perf_counter() - start, self._fingerprint(case))
-        return Swept(case, report, None, perf_counter() - start, fingerprint(problem, self._options))
+            return Swept(case, None, said, perf_counter() - start)
+        return Swept(case, report, None, perf_counter() - start)
 
-    def fingerprint(self, number: int) -> str:
-        """Of the problem and the options of a case."""
-        return self._fingerprint(self._cases[number])
-
-    def _fingerprint(self, case: Case) -> str:
-        try:
-            return fingerprint(self._problem(case), self._options)
-        except Exception as error:
-            return f"{type(error).__name__}"
+    def crashed(self, number: int, why: str) -> Swept:
+        """A case of which the process that checked it did not survive."""
+        return Swept(self._cases[number], None, f"the process that checked it was lost: {why}", 0.0)
 
     def _problem(self, case: Case) -> Problem:
         recipe = self._recipes[case.problem]
         problem = recipe if isinstance(recipe, Problem) else recipe(**_asked(recipe, case))
         if not isinstance(problem, Problem):
             raise TypeError(f"{case.problem} made a {type(problem).__name__}; due: a gradproof.Problem")
-        if case.backend is None and (case.dtype is None or not isinstance(recipe, Problem)):
+        dtype = None if "dtype" in _taken(recipe) else case.dtype
+        if case.backend is None and dtype is None:
             return problem
-        dtype = case.dtype if isinstance(recipe, Problem) else None
         home = None if case.backend is None else load(case.backend)
         with home.double_precision() if home else nullcontext():
             params, args = recast(problem.params, problem.args, dtype, home)
@@ -116,31 +113,27 @@ def product_of(
     if chosen["shapes"] != [None]:
         _admit_shapes(recipes)
         chosen["shapes"] = [tuple(map(int, shape)) for shape in chosen["shapes"]]
+    chosen["seeds"] = [index(seed) for seed in chosen["seeds"]]
     return [Case(*values) for values in product(recipes, *chosen.values())]
 
 
-def fingerprint(problem: Problem, options: Mapping[str, Any]) -> str:
-    """Of the parameters' numbers, the functions' code and the options. What the functions call is not looked into."""
-    digest = hashlib.sha256(repr(sorted(options.items())).encode())
-    point = take_point(problem.params, problem.args)
-    for path, dtype, leaf in zip(point.paths, point.dtypes, point.leaves, strict=True):
-        digest.update(f"{path} {dtype} {leaf.shape}".encode())
-        digest.update(leaf.tobytes())
-    claims = problem.claims().values()
-    for function in (implementation(problem.fun, point.home.name), *claims):
-        code = getattr(getattr(function, "__func__", function), "__code__", None)
-        digest.update(
-            code.co_code + repr([c for c in code.co_consts if not hasattr(c, "co_code")]).encode()
-            if code
-            else b"?"
-        )
-    return digest.hexdigest()[:16]
+def admitted(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `check` that all cases share. Raises ValueError for another name, or a value that would be refused."""
+    for name in options:
+        if name not in OPTIONS:
+            raise ValueError(unknown("option of sweep", name, OPTIONS))
+    Options((), options.get("resolution"), options.get("confidence", 0.5), 0)
+    sources = options.get("sources")
+    return {**options, "sources": sources if sources is None or isinstance(sources, str) else tuple(sources)}
 
 
 def _asked(recipe: Callable[..., Problem], case: Case) -> dict[str, Any]:
-    taken = signature(recipe).parameters
-    given = {name: getattr(case, name) for name in AXES if name in taken}
+    given = {name: getattr(case, name) for name in AXES if name in _taken(recipe)}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _taken(recipe: Recipe) -> Collection[str]:
+    return () if isinstance(recipe, Problem) else signature(recipe).parameters
 
 
 def _name(recipe: Any) -> str:
@@ -158,7 +151,7 @@ def _axis(name: str, values: Any) -> list[Any]:
 
 def _admit_shapes(recipes: Mapping[str, Recipe]) -> None:
     for name, recipe in recipes.items():
-        if isinstance(recipe, Problem) or "shape" not in signature(recipe).parameters:
+        if "shape" not in _taken(recipe):
             raise ValueError(
                 f"shapes were given, and {name} does not take one: pass a function of `shape` that makes a Problem"
             )

@@ -5,14 +5,20 @@ __all__ = ["sweep"]
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from math import inf
 from time import perf_counter
 from typing import Any
 
-from gradproof.engine import Shipped, Workers, WorkersLostError, block_size
+from gradproof.engine import Crashed, Shipped, Workers, WorkersLostError, block_size
 from gradproof.progress import Listener, meter_for
-from gradproof.sweeping.cases import Checks, product_of, recipes_of
+from gradproof.sweeping.cases import Checks, admitted, product_of, recipes_of
+from gradproof.sweeping.fingerprints import fingerprint
 from gradproof.sweeping.journal import Journal
 from gradproof.sweeping.record import Case, Sweep, Swept, in_order
+
+LOADING_SECONDS = 5.0
+"""In which what a check needs is loaded: JAX and torch take 2 s each. A longer check is its own measure."""
 
 
 def sweep(  # noqa: PLR0913 -- the axes of the product, then choices by keyword
@@ -31,10 +37,11 @@ def sweep(  # noqa: PLR0913 -- the axes of the product, then choices by keyword
 
     `problems` is a Problem, a function of any of `shape`, `dtype` (its name) and `seed` that makes one, a sequence of these, or
     a dict of them by name. `backends` names the framework that holds the parameters, `dtypes` their dtype and that of
-    floating constants; None leaves that to the problem. `seeds` also draw the probes. The other `options` are those of `check`.
+    floating constants; None leaves that to the problem. `seeds` also draw the probes. `options` are those of `check`: sources,
+    resolution, confidence, diagnose.
 
-    What a case raises is kept as its error. With a `journal`, a file, every finished case is a line in it, and cases that it
-    holds already are not checked again, unless their problem's parameters, functions or options have changed: after Ctrl-C,
+    What a case raises is kept as its error, and that its process did not survive it. With a `journal`, a file, every finished case is a line in it, and cases that it
+    holds already are not checked again, unless their parameters, the code of their functions or the options have changed: after Ctrl-C,
     a crash or lost workers, the same call goes on where it stopped. `workers` and `progress` are as for `check`; every worker
     checks whole cases.
 
@@ -43,22 +50,24 @@ def sweep(  # noqa: PLR0913 -- the axes of the product, then choices by keyword
     """
     recipes = recipes_of(problems)
     cases = product_of(recipes, backends, dtypes, shapes, seeds)
-    checks = Checks(recipes, cases, options)
+    shared = admitted(options)
+    checks = Checks(recipes, cases, shared)
+    prints = {name: fingerprint(name, recipe, shared) for name, recipe in recipes.items()}
     opened = nullcontext() if journal is None else Journal(journal)
     with (
         Workers(workers) as crew,
         opened as kept,
         meter_for(progress, "sweep", len(cases), "checks") as meter,
     ):
-        found = _kept(kept, checks, cases)
-        meter.add(len(found))
+        found = _kept(kept, prints, cases)
+        meter.skip(len(found))
         try:
             for swept in _rest(
                 checks, [i for i, case in enumerate(cases) if case not in found], crew, recipes
             ):
-                found[swept.case] = swept
+                found[swept.case] = replace(swept, fingerprint=prints[swept.case.problem])
                 if kept is not None:
-                    kept.add(swept)
+                    kept.add(found[swept.case])
                 meter.add()
         except (KeyboardInterrupt, WorkersLostError) as error:
             _say_kept(error, found, cases, journal)
@@ -66,29 +75,42 @@ def sweep(  # noqa: PLR0913 -- the axes of the product, then choices by keyword
     return Sweep(tuple(in_order(found, cases)))
 
 
-def _kept(journal: Journal | None, checks: Checks, cases: Sequence[Case]) -> dict[Case, Swept]:
+def _kept(journal: Journal | None, prints: Mapping[str, str], cases: Sequence[Case]) -> dict[Case, Swept]:
     """What the journal holds of these very cases; of two entries the later."""
-    if journal is None or not journal.entries:
-        return {}
-    numbers = {case: number for number, case in enumerate(cases)}
+    due = set(cases)
     return {
-        entry.case: entry for entry in journal.entries
-        if entry.case in numbers and entry.fingerprint == checks.fingerprint(numbers[entry.case])
+        entry.case: entry for entry in (journal.entries if journal else ())
+        if entry.case in due and entry.fingerprint == prints[entry.case.problem]
     }  # fmt: skip
 
 
 def _rest(checks: Checks, left: Sequence[int], crew: Workers, recipes: Mapping[str, Any]) -> Iterator[Swept]:
-    """The first two cases are checked here: the second tells how long one takes, once everything is loaded."""
-    each = 0.0
-    for number in left[:2]:
+    """A case is checked here to see how long one takes, and another if that was quick: the first loads whatever is needed."""
+    rest, each = list(left), 0.0
+    while rest and len(left) - len(rest) < 2 and each <= LOADING_SECONDS:
         start = perf_counter()
-        yield Swept.from_dict(checks([number])[0])
+        yield Swept.from_dict(checks([rest.pop(0)])[0])
         each = perf_counter() - start
-    rest = left[2:]
     size = block_size(each, len(rest)) if rest else 1
     blocks = [rest[start : start + size] for start in range(0, len(rest), size)]
-    for _, entries in crew.run(Shipped(checks, dict(recipes)), blocks, each * len(rest)):
-        yield from map(Swept.from_dict, entries)
+    work = Shipped(checks, dict(recipes), "run the sweep without workers")
+    yield from _of_blocks(checks, work, blocks, crew, each)
+
+
+def _of_blocks(
+    checks: Checks, work: Shipped, blocks: Sequence[Sequence[int]], crew: Workers, each: float
+) -> Iterator[Swept]:
+    """What becomes of all of them; the cases of a block that took its process along are checked one by one."""
+    suspects: list[Sequence[int]] = []
+    for number, entries in crew.run(work, blocks, each * sum(map(len, blocks))):
+        if not isinstance(entries, Crashed):
+            yield from map(Swept.from_dict, entries)
+        elif len(blocks[number]) == 1:
+            yield checks.crashed(blocks[number][0], entries.why)
+        else:
+            suspects += [[case] for case in blocks[number]]
+    if suspects:
+        yield from _of_blocks(checks, work, suspects, crew, inf)
 
 
 def _say_kept(error: BaseException, found: Mapping[Case, Swept], cases: Sequence[Case], journal: Any) -> None:
