@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradproof import Reason, Verdict, check
+from gradproof.numeric.probe import _scaled
 
 CORNERS = np.array([0.0, 1.0, 0.3, 1.0, 0.0, 0.6, 1.0, 0.0])
 SIGNS = np.where(np.random.default_rng(0).random(40) < 0.2, -1.0, 1.0)
@@ -80,3 +81,13 @@ def test_a_root_at_zero_has_no_slope():
 def test_a_point_with_no_way_in_is_undecided():
     report = judged(lambda p: within(p == 0, p + 1), np.zeros(3), np.ones_like)
     assert (report.verdict, report.reason) == (Verdict.UNDECIDED, Reason.DOMAIN)
+
+
+@pytest.mark.parametrize("smallest", [-1100, -1070, -900, -10, 0, 500, 880, 960])
+def test_directions_are_code_times_a_power_of_two_of_any_size(smallest):
+    """Made of bits where that can be, by ldexp where it cannot: the same numbers."""
+    rng = np.random.default_rng(0)
+    code = rng.integers(-511, 512, 1000).astype(np.int16)
+    above = rng.integers(-3, 40, 1000).astype(np.int8)
+    due = np.ldexp(code.astype(np.float64), above.astype(np.int32) + smallest)
+    np.testing.assert_array_equal(_scaled(code, above, smallest), due)

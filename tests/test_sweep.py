@@ -108,7 +108,10 @@ def test_what_agrees_keeps_no_gradient_and_what_does_not_does():
         ({"problems": [cubes], "dtypes": ["float65"]}, "unknown dtype 'float65'; did you mean 'float64'"),
         ({"problems": PROBLEMS[:1], "shapes": [(2,)]}, "shapes were given, and rosenbrock does not take one"),
         ({"problems": [failing], "shapes": [(2,)]}, "shapes were given, and failing does not take one"),
-        ({"problems": [cubes], "sorces": ["hand"]}, "unknown option of sweep 'sorces'; did you mean 'sources'"),
+        (
+            {"problems": [cubes], "sorces": ["hand"]},
+            "unknown option of sweep 'sorces'; did you mean 'sources'",
+        ),
         ({"problems": [cubes], "args": (1,)}, "unknown option of sweep 'args'"),
         ({"problems": [cubes], "resolution": 7}, "resolution lies between 0 and 1; got 7"),
     ],

@@ -360,7 +360,9 @@ def test_a_function_that_kills_its_process_ends_the_check():
         return (x**3).sum()
 
     here = os.getpid()
-    with pytest.raises(WorkersLostError, match=r"a worker did not survive fun at \S+ times a probe from params"):
+    with pytest.raises(
+        WorkersLostError, match=r"a worker did not survive fun at \S+ times a probe from params"
+    ):
         check(fatal, np.ones(3), grad=lambda x: 3 * x**2, sources=("numeric", "hand"), workers=2)
 
 
@@ -391,7 +393,10 @@ def test_no_more_blocks_are_on_their_way_than_workers_want():
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_without_workers_is_told(monkeypatch):
     monkeypatch.setattr(pools, "CONNECT_SECONDS", 2.0)
-    with cluster(0) as dask, pytest.raises(WorkersLostError, match=r"has no workers: start some with `dask worker"):
+    with (
+        cluster(0) as dask,
+        pytest.raises(WorkersLostError, match=r"has no workers: start some with `dask worker"),
+    ):
         check(slow, PARAMS, grad=NETWORK.gradient, workers=dask.address, **ASKED)
 
 

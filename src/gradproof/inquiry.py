@@ -181,7 +181,7 @@ class Inquiry:
         if grounds is None or not 1 < len(leaves) <= MOST_LEAVES or not grounds.joint_is_plain:
             return None
         suspect = Suspect(name, self.hearing.testimonies[name].gradient, leaves)
-        joint = grounds.referee.probes.joint
+        joint = grounds.referee.probes.sketched
         cases = {
             leaf: self._case(suspect, leaf, ByProbes(grounds.referee, name, suspect.gradient, leaf, joint))
             for leaf in leaves

@@ -79,7 +79,7 @@ class Evidence:
         probes = self.referee.probes
         if probes.outputs is not None and probes.outputs.kinked:
             return 0.0
-        first = probes.joint[0]
+        first = probes.sketched[0]
         met = {Reason.KINK, Reason.KINKS, Reason.KINK_NOT_EXCLUDED, Reason.SUBGRADIENT}
         worth = first.on_finer_scale or any(finding.reason in met for finding in self.findings)
         return first.nearest_kink if worth and not first.doubt else None

@@ -30,7 +30,7 @@ class Grounds:
     @property
     def joint_is_plain(self) -> bool:
         """Whether probes over all leaves met neither kink nor doubt."""
-        return not any(probed.kink or probed.doubt for probed in self.referee.probes.joint)
+        return not any(probed.kink or probed.doubt for probed in self.referee.probes.sketched)
 
     def probed(self, suspect: Suspect, leaf: int) -> Sequence[Probed]:
         """The probes that tell what is wrong in one leaf: those over all, where everything else is right or known."""
@@ -39,8 +39,8 @@ class Grounds:
             return probes.of_leaf(leaf)
         if suspect.alone(leaf) and self._others_agree(suspect):
             around = suspect.around(leaf)
-            if all(_sharp(along(around, probed.probe), leaf, probed) for probed in probes.joint):
-                return probes.joint
+            if all(_sharp(along(around, probed.probe), leaf, probed) for probed in probes.sketched):
+                return probes.sketched
         needs = [_need(f.scale, f.gap) for f in self._slopes(suspect.name, leaf)]
         return probes.parts_of_leaf(leaf, min(needs)) if needs else probes.of_leaf(leaf)
 

@@ -50,7 +50,7 @@ class _Search:
     def __init__(self, cases: Mapping[int, Case], gradient: Sequence[Estimate], referee: Referee) -> None:
         self.cases = cases
         self.gradient = gradient
-        self.joint = referee.probes.joint
+        self.joint = referee.probes.sketched
 
     def candidates(self) -> Iterator[Corrected]:
         """Corrections that fit the first probe, or that are fitted."""

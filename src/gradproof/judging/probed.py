@@ -10,7 +10,7 @@ from gradproof.judging.compare import Directional
 from gradproof.judging.parts import Parts
 from gradproof.numeric.climb import climb
 from gradproof.numeric.kinks import nearest_kink
-from gradproof.numeric.ladder import FIRST_STEP, SAFETY, Slope, finest_step, sharpen
+from gradproof.numeric.ladder import FEWEST_LEVELS, FIRST_STEP, SAFETY, Slope, finest_step, sharpen
 from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe
 from gradproof.verdict import Estimate, Reason
@@ -46,10 +46,16 @@ class Probed:
         """The slope by the complex step, where the code is analytic."""
         self.ladder_slope: Slope | None = None
         """The slope before the complex step narrowed its bar."""
+        self.short = parts is None and known is not None and len(known.ladder.steps) < FEWEST_LEVELS
+        """Whether the slope is known from a short ladder only."""
         self.climbed = self
         """The probe to which the samples of the slope's ladder belong: one of which this is a part, if its slope was read."""
         self.doubt_of_gap: tuple[float, Reason | None] | None = None
         """How closely a gap that this probe shows was confirmed, and why it was not, if so."""
+
+    def lengthened(self) -> "Probed":
+        """The same with a whole ladder."""
+        return Probed(self.line, self.leaf)
 
     def part(self, line: Line, leaf: str, value: float, bar: float) -> "Probed":
         """A part of this probe, along `line`, whose slope was read: with no kink, and the steps of this one."""

@@ -2,7 +2,7 @@
 
 __all__ = ["GAUSSIAN_PROBES", "Probes"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -15,10 +15,11 @@ from gradproof.judging.reader import Reader
 from gradproof.numeric.bundles import Bundles
 from gradproof.numeric.climb import climb
 from gradproof.numeric.complex_step import complex_step
-from gradproof.numeric.ladder import first_steps, hidden_kinks
-from gradproof.numeric.line import Line, ahead
+from gradproof.numeric.ladder import hidden_kinks
+from gradproof.numeric.line import Line
 from gradproof.numeric.probe import Probe, gaussian_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
+from gradproof.numeric.short import again
 from gradproof.verdict import Estimate, Reason
 
 GAUSSIAN_PROBES = 2
@@ -38,30 +39,41 @@ class Probes:
         self.rng = rng
         self.signs: tuple[HostArray, ...] | None = None
         """Ways into the domain, for a point on its edge."""
+        self._joint: list[Probed] = []
         self._of_leaf: dict[int, list[Probed]] = {}
         self._parts: dict[int, list[Probed]] = {}
 
-    @cached_property
+    @property
     def joint(self) -> list[Probed]:
         """Probes over all leaves: one that no entry escapes, then those of the certificate."""
-        if self.outputs is not None:
-            gaussian = [self.draw(gaussian_probe) for _ in range(GAUSSIAN_PROBES)]
-            joint = [self.outputs.along(probe) for probe in (self.outputs.probe, *gaussian)]
-        else:
-            joint = self._of_a_scalar([sign_probe, *[gaussian_probe] * GAUSSIAN_PROBES])
-        joint[0].narrow(complex_step(self.sampler, joint[0].probe, self._sum, joint[0].slope))
-        return joint
+        for number, probed in enumerate(self.sketched):
+            if probed.short:
+                self._joint[number] = probed.lengthened()
+        return self._joint
 
-    def _of_a_scalar(self, draws: Sequence[Callable[..., Probe]]) -> list[Probed]:
-        lines = [self.line(self.draw(draw)) for draw in draws]
-        ahead([(line, first_steps()) for line in lines])
+    @property
+    def sketched(self) -> list[Probed]:
+        """The same, but for the first along short ladders until somebody has asked for the joint ones: enough to agree."""
+        if not self._joint:
+            outputs = self.outputs
+            self._joint = self._of_a_scalar() if outputs is None else self._of_an_array(outputs)
+            first = self._joint[0]
+            first.narrow(complex_step(self.sampler, first.probe, self._sum, first.slope))
+        return self._joint
+
+    def _of_a_scalar(self) -> list[Probed]:
+        lines = [self.line(self.draw(draw)) for draw in (sign_probe, *[gaussian_probe] * GAUSSIAN_PROBES)]
         first = Probed(lines[0], None)
         if first.doubt is Reason.DOMAIN:
             self.signs = inward_signs(self.sampler)
             if self.signs is not None:
                 lines = [self.line(line.probe.turned(self.signs)) for line in lines]
                 first = Probed(lines[0], None)
-        return [first, *(Probed(line, None) for line in lines[1:])]
+        return [first, *(Probed(line, None, known=again(line, first.slope)) for line in lines[1:])]
+
+    def _of_an_array(self, outputs: Outputs) -> list[Probed]:
+        gaussian = [self.draw(gaussian_probe) for _ in range(GAUSSIAN_PROBES)]
+        return [outputs.along(probe) for probe in (outputs.probe, *gaussian)]
 
     @cached_property
     def outputs(self) -> Outputs | None:
@@ -83,7 +95,7 @@ class Probes:
     def of_leaf(self, leaf: int) -> list[Probed]:
         """Probes along which only leaf number `leaf` moves."""
         if len(self.sampler.point.leaves) == 1:
-            return self.joint
+            return self.sketched
         if leaf not in self._of_leaf:
             self._of_leaf[leaf] = [
                 self.along(self.draw(draw, leaf), leaf) for draw in (sign_probe, gaussian_probe)
@@ -98,25 +110,26 @@ class Probes:
         if leaf in self._of_leaf or len(self.sampler.point.leaves) == 1:
             return self.of_leaf(leaf)
         if leaf not in self._parts:
-            self._parts[leaf] = [self._part(probed, leaf, need) for probed in self.joint[:PARTS]]
+            self._parts[leaf] = [self._part(probed, leaf, need) for probed in self.sketched[:PARTS]]
         return self._parts[leaf]
 
     def _part(self, probed: Probed, leaf: int, need: float) -> Probed:
         point, line = self.sampler.point, self.line(probed.probe.of_leaf(leaf))
         share = point.leaves[leaf].size / point.size
-        read = Reader(self.line, [probed]).smooth(line, share, need)
+        whole = self.sketched[0] if probed.short else probed
+        read = Reader(self.line, [whole]).smooth(line, share, need)
         path = point.paths[leaf]
-        return Probed(line, path) if read is None else probed.part(line, path, *read)
+        return Probed(line, path) if read is None else whole.part(line, path, *read)
 
     @property
     def probed(self) -> tuple[Probed, ...]:
         """All that was probed so far."""
-        return (*self.joint, *(p for probes in self._of_leaf.values() for p in probes))
+        return (*self.sketched, *(p for probes in self._of_leaf.values() for p in probes))
 
     @cached_property
     def grain(self) -> float:
         """What one probe has seen of steps holds for all."""
-        return max(probed.grain for probed in self.joint)
+        return max(probed.grain for probed in self.sketched)
 
     def tangent(self, probe: Probe) -> Estimate:
         """Derivative of every output along `probe`, shape of the output; the bar is infinite where there is none.

@@ -48,6 +48,7 @@ class Reader:
     """Reads slopes along parts of probes whose ladders are `whole`."""
 
     def __init__(self, make_line: Callable[[Probe], Line], whole: Sequence[Probed]) -> None:
+        whole = [probed for probed in whole if not probed.short]
         self._make_line = make_line
         self._lines: list[Line] = []
         self._steps = whole[0].slope.ladder.steps

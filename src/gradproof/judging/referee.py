@@ -7,8 +7,10 @@ scale probes over all cannot resolve, gets probes of its own. A refutation is sa
 
 __all__ = ["Referee"]
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import is_
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from gradproof.judging.outputs import Kinked
 from gradproof.judging.probed import Probed
 from gradproof.judging.probes import GAUSSIAN_PROBES, Probes
 from gradproof.judging.screen import Share, shares
-from gradproof.numeric.probe import coordinate_probe, sign_probe
+from gradproof.numeric.probe import Probe, coordinate_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 
@@ -51,12 +53,16 @@ class Referee:
         self.sampler = sampler
         self.probes = Probes(sampler, rng)
         self.resolution = resolution
+        self._claims: deque[tuple[Sequence[Estimate], Probe, Directional]] = deque(maxlen=1 + GAUSSIAN_PROBES)
+        """Slopes by the last gradients along the last probes: they are looked at more than once."""
         self._refuted: set[str] = set()
         """Sources whose refutation was confirmed in full: what refutes them further is confirmed by a second ladder only."""
 
     def judge(self, name: str, gradient: Sequence[Estimate]) -> list[Finding]:
         """One finding per leaf for the gradient of source `name`, and one over all if only that refutes it."""
-        joint = [self._look(name, gradient, probed) for probed in self.probes.joint]
+        joint = [self._look(name, gradient, probed) for probed in self.probes.sketched]
+        if joint[0].verdict is not Verdict.DISAGREES and any(f.verdict is not Verdict.AGREES for f in joint):
+            joint = [self._look(name, gradient, probed) for probed in self.probes.joint]
         settled, shared = self._shared(name, gradient, joint)
         findings = [
             shared.get(leaf) or self._from_leaf(name, gradient, leaf) for leaf in range(len(gradient))
@@ -76,12 +82,12 @@ class Referee:
 
         Of a gradient that they refute, the leaves that look right are probed together.
         """
-        if any(probed.doubt or probed.kink for probed in self.probes.joint):
+        if any(probed.doubt or probed.kink for probed in self.probes.sketched):
             return False, {}
         everything = range(len(gradient))
         if all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in joint):
-            return True, self._together(name, gradient, everything, self.probes.joint)
-        return False, self._leaf_by_leaf(name, gradient, everything, self.probes.joint)
+            return True, self._together(name, gradient, everything, self.probes.sketched)
+        return False, self._leaf_by_leaf(name, gradient, everything, self.probes.sketched)
 
     def _leaf_by_leaf(
         self, name: str, gradient: Sequence[Estimate], leaves: Sequence[int], probes: Sequence[Probed]
@@ -94,7 +100,8 @@ class Referee:
         agreed = all(look.verdict is Verdict.AGREES or look.reason in _TOO_WIDE for look in looks)
         if agreed or len(leaves) < 2 or self.probes.grain > 0:
             return self._together(name, gradient, leaves, probes) if agreed else {}
-        look, worst = max(zip(looks, probes, strict=True), key=lambda pair: pair[0].excess)
+        whole = [pair for pair in zip(looks, probes, strict=True) if not pair[1].short]
+        look, worst = max(whole, key=lambda pair: pair[0].excess)
         sharp = look.bar <= PLAIN * look.gap
         if not sharp or self._finding(name, gradient, worst).verdict is not Verdict.DISAGREES:
             return {}
@@ -128,7 +135,7 @@ class Referee:
         agreed = all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in findings)
         if not agreed or any(probed.doubt or probed.kink for probed in probes):
             return {}
-        scales = np.min([along(gradient, probed.probe).scales for probed in probes], axis=0)
+        scales = np.min([self._along(gradient, probed.probe).scales for probed in probes], axis=0)
         found = {leaf: self._from_joint(name, leaf, float(scales[leaf]), findings) for leaf in leaves}
         return {leaf: finding for leaf, finding in found.items() if finding is not None}
 
@@ -138,7 +145,7 @@ class Referee:
         Their probes may refute; what even they cannot see is said.
         """
         findings: list[Finding] = []
-        probe = self.probes.joint[0].probe
+        probe = self.probes.sketched[0].probe
         band = invisible(gradient, probe, bar)
         for _ in range(MOST_BANDS):
             if not band.entries:
@@ -172,7 +179,7 @@ class Referee:
 
     def settles(self, name: str, gradient: Sequence[Estimate], leaves: Sequence[int]) -> bool:
         """Whether probes over all leaves show a gradient to agree in these, each on its own scale."""
-        return len(self._together(name, gradient, leaves, self.probes.joint)) == len(leaves)
+        return len(self._together(name, gradient, leaves, self.probes.sketched)) == len(leaves)
 
     def agrees(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> bool:
         """Whether a gradient agrees along one probe, to the resolution."""
@@ -209,7 +216,7 @@ class Referee:
 
     def certificate(self, gradient: Sequence[Estimate], confidence: float) -> Certificate | None:
         """Bound on the error of `gradient` from the Gaussian probes; None if one of them could not judge."""
-        gaussian = self.probes.joint[-GAUSSIAN_PROBES:]
+        gaussian = self.probes.sketched[-GAUSSIAN_PROBES:]
         outputs = self.probes.outputs
         if outputs is not None and (outputs.masked is not None or outputs.kinked):
             return None  # it would hold for a part of the outputs
@@ -274,7 +281,7 @@ class Referee:
 
     def _look(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
         """The same, at first sight."""
-        claim = along(gradient, probed.probe)
+        claim = self._along(gradient, probed.probe)
         finding = self._compared(name, claim, probed)
         if probed.doubt:
             return replace(finding, verdict=Verdict.UNDECIDED, reason=probed.doubt)
@@ -297,6 +304,13 @@ class Referee:
                 finding, reason=probed.noise(finding.bar - claim.bar > claim.bar) or finding.reason
             )
         return finding
+
+    def _along(self, gradient: Sequence[Estimate], probe: Probe) -> Directional:
+        for known, direction, claim in self._claims:
+            if direction is probe and all(map(is_, known, gradient)):
+                return claim
+        self._claims.append((tuple(gradient), probe, along(gradient, probe)))
+        return self._claims[-1][2]
 
     def _compared(self, name: str, claim: Directional, probed: Probed) -> Finding:
         """The complex step narrows what agrees; it refutes nothing that real values do not refute."""

@@ -78,7 +78,10 @@ def by_values(
     if any(probed.kink or probed.doubt for probed in whole):
         return None
     path = probes.sampler.point.paths[leaf]
-    search = Search(probes, gradient, Scope(probes.sampler.point, [leaf]), whole, min(most, MOST_EVALUATIONS))
+    climbed = probes.joint if any(probed.short for probed in whole) else whole
+    search = Search(
+        probes, gradient, Scope(probes.sampler.point, [leaf]), climbed, min(most, MOST_EVALUATIONS)
+    )
     leaf_search = _Leaf(source, path, search)
     return leaf_search.located() if within is None else leaf_search.located_within(within)
 
@@ -95,7 +98,7 @@ def refereed(located: Located, leaf: int, gradient: Sequence[Estimate], probes: 
     if location.evaluations:
         value, bar = float(gradient[leaf].value[worst]) - location.errors[0], location.bars[0]
         return located._replace(location=replace(location, numeric=value, numeric_bar=bar))
-    search = Search(probes, gradient, Scope(probes.sampler.point, [leaf]), probes.joint, MOST_EVALUATIONS)
+    search = Search(probes, gradient, Scope(probes.sampler.point, [leaf]), probes.sketched, MOST_EVALUATIONS)
     need = abs(location.errors[0]) * float(probes.sampler.point.sizes[leaf][worst]) / SHARP
     shape = probes.sampler.point.leaves[leaf].shape
     value, bar = search.derivative(int(np.ravel_multi_index(worst, shape)) if shape else 0, need)

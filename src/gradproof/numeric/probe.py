@@ -23,6 +23,9 @@ KEPT_SIZE = 2**18
 """Entries of a leaf up to which its direction is kept in float64 (2 MB): making it again at every step takes 0.37 ms for
 100,000 entries, x + t·v from what is kept 0.1."""
 
+BIAS = 1023
+"""Of the exponent in a float64: 2^e has the bits (e + 1023) << 52."""
+
 Draw = Callable[[int], HostArray]
 """From a number of entries to their codes, whole numbers."""
 
@@ -64,8 +67,7 @@ class Probe:
             for part in blocks(above.size):
                 if above.size > BLOCK and not flat[part].any():
                     continue  # most blocks of a probe that moves a few entries of millions
-                exponent = above.reshape(-1)[part].astype(np.int32) + (smallest - self.bits)
-                yield part, np.ldexp(flat[part].astype(np.float64), exponent)
+                yield part, _scaled(flat[part], above.reshape(-1)[part], smallest - self.bits)
 
     def moved(self, leaves: Sequence[HostArray], t: float) -> Iterator[HostArray]:
         """x + t·v, leaf by leaf; a leaf that does not move is handed on as it is."""
@@ -89,8 +91,7 @@ class Probe:
         code, (smallest, above) = self.codes[leaf], self.sizes[leaf]
         if code is None:
             return np.zeros(indices.shape)
-        exponent = above.reshape(-1)[indices].astype(np.int32) + (smallest - self.bits)
-        return np.ldexp(code.reshape(-1)[indices].astype(np.float64), exponent)
+        return _scaled(code.reshape(-1)[indices], above.reshape(-1)[indices], smallest - self.bits)
 
     def only(self, masks: Sequence[HostArray]) -> "Probe":
         """The same where the masks (one per leaf, of its shape) hold, standing still elsewhere."""
@@ -133,6 +134,17 @@ class Probe:
         moving = np.flatnonzero(code) if code is not None else np.empty(0, dtype=int)
         mask.reshape(-1)[moving[: len(moving) // 2]] = True
         return mask
+
+
+def _scaled(code: HostArray, above: HostArray, smallest: int) -> HostArray:
+    """code·2^(smallest + above), for an int8 `above`. Powers of two are made of their bits: ten times as fast as ldexp."""
+    lowest = smallest + BIAS
+    if 128 < lowest < 2 * BIAS - 128:
+        powers = above.astype(np.int64)
+        powers += lowest
+        powers <<= 52
+        return np.asarray(code * powers.view(np.float64))
+    return np.ldexp(code.astype(np.float64), above.astype(np.int32) + smallest)
 
 
 class _Kept(dict[int, HostArray]):
