@@ -213,14 +213,14 @@ def test_the_bar_of_a_short_ladder_holds(coefficients, frequency, phase, turn):
     like = climb(line(fun))
     other = line(lambda t: fun(turn * t))
     truth = turn * (coefficients[-2] + frequency * np.cos(phase))
-    assert holds(again(other, like), truth)
+    assert holds(again([other], like)[0], truth)
 
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_a_short_ladder_is_short_and_nearly_as_sharp(name):
     fun, truth = SMOOTH[name]
     like, other = climb(line(fun)), line(lambda t: fun(0.9 * t))
-    short = again(other, like)
+    (short,) = again([other], like)
     assert holds(short, 0.9 * truth)
     assert other.evaluations <= 12
     assert short.bar[0] <= 32 * like.bar[0]
@@ -238,7 +238,7 @@ def test_a_short_ladder_is_short_and_nearly_as_sharp(name):
 )
 def test_where_another_direction_is_not_smooth_a_whole_ladder_is_climbed(rough):
     """What a short ladder cannot know is found as it would have been without it."""
-    short, whole = again(line(rough), climb(line(np.sin))), climb(line(rough))
+    (short,), whole = again([line(rough)], climb(line(np.sin))), climb(line(rough))
     assert len(short.ladder.steps) == len(whole.ladder.steps)
     assert np.array_equal(short.bar, whole.bar)
     assert (short.kink, short.broken) == (whole.kink, whole.broken)
@@ -247,5 +247,5 @@ def test_where_another_direction_is_not_smooth_a_whole_ladder_is_climbed(rough):
 @pytest.mark.parametrize("like", [abs, np.sign, lambda t: 1.0, lambda t: np.floor(1e3 * t)])
 def test_what_was_no_plain_slope_says_nothing_of_another_direction(like):
     other = line(np.sin)
-    assert np.array_equal(again(other, climb(line(like))).value, climb(line(np.sin)).value)
+    assert np.array_equal(again([other], climb(line(like)))[0].value, climb(line(np.sin)).value)
     assert other.evaluations >= 14

@@ -61,7 +61,7 @@ def asked(problem):
 def accepted(monkeypatch, problem):
     """The same of a right gradient, along whole ladders."""
     with monkeypatch.context() as patch:
-        patch.setattr(probes, "again", lambda line, like: climb(line))
+        patch.setattr(probes, "again", lambda lines, like: [climb(line) for line in lines])
         return asked(problem)
 
 

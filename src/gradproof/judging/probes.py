@@ -69,7 +69,11 @@ class Probes:
             if self.signs is not None:
                 lines = [self.line(line.probe.turned(self.signs)) for line in lines]
                 first = Probed(lines[0], None)
-        return [first, *(Probed(line, None, known=again(line, first.slope)) for line in lines[1:])]
+        slopes = again(lines[1:], first.slope)
+        return [
+            first,
+            *(Probed(line, None, known=slope) for line, slope in zip(lines[1:], slopes, strict=True)),
+        ]
 
     def _of_an_array(self, outputs: Outputs) -> list[Probed]:
         gaussian = [self.draw(gaussian_probe) for _ in range(GAUSSIAN_PROBES)]

@@ -6,12 +6,14 @@ elsewhere, as long as what they say themselves of the truncation does not contra
 
 __all__ = ["again", "few_levels"]
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.numeric.climb import climb
 from gradproof.numeric.ladder import JUMP_SAFETY, SAFETY, Ladder, Slope, rounding
-from gradproof.numeric.line import Line
+from gradproof.numeric.line import Line, ahead
 from gradproof.numeric.windows import EVEN, ODD, Model, extrapolated, gain, residual_noise
 
 FEWEST_AGAIN, MOST_AGAIN = 3, 6
@@ -21,24 +23,29 @@ NEARLY, WIDER = 4.0, 32.0
 """By how much the bar of a short ladder may be wider: where its levels are chosen, and along another direction."""
 
 
-def again(line: Line, like: Slope) -> Slope:
-    """Slope of `line`, another direction at the point of `like`: from the few levels that sufficed there.
+def again(lines: Sequence[Line], like: Slope) -> list[Slope]:
+    """Slopes of `lines`, other directions at the point of `like`: from the few levels that sufficed there.
 
     The noise is taken over, and what the levels say of the truncation is theirs. Where they do not suffice here, or `like`
     is no plain slope, a whole ladder is climbed.
     """
     if np.any(like.kink | like.broken | like.stairs | like.outside | like.constant | like.one_sided):
-        return climb(line)
-    noise = np.maximum(residual_noise(ODD, like.ladder.odd) / ODD.scale, rounding(like.ladder, line)[-1])
+        return [climb(line) for line in lines]
+    floor = np.max([rounding(like.ladder, line)[-1] for line in lines], axis=0)
+    noise = np.maximum(residual_noise(ODD, like.ladder.odd) / ODD.scale, floor)
     steps = _sufficient(like, noise)
     if steps is None:
-        return climb(line)
-    line.ahead([sign * float(h) for h in steps for sign in (1.0, -1.0)])
+        return [climb(line) for line in lines]
+    both = [sign * float(h) for h in steps for sign in (1.0, -1.0)]
+    ahead([(line, both) for line in lines])
+    return [_short(line, steps, noise, like) for line in lines]
+
+
+def _short(line: Line, steps: HostArray, noise: HostArray, like: Slope) -> Slope:
     plus, minus = (np.array([line(sign * float(h)) for h in steps]) for sign in (1.0, -1.0))
     short = few_levels(Ladder(steps, plus, minus, line.centre), noise)
-    if np.all((short.bar <= WIDER * like.bar) & ~short.kink & ~short.constant):
-        return short
-    return climb(line)
+    enough = np.all((short.bar <= WIDER * like.bar) & ~short.kink & ~short.constant)
+    return short if enough else climb(line)
 
 
 def _sufficient(like: Slope, noise: HostArray) -> HostArray | None:
