@@ -64,7 +64,7 @@ def _ruling(referee: Referee, claim: Sequence[Estimate]) -> Ruling:
     findings = referee.judge("torch", claim)
     verdict, reason, _ = worst_of([Judgement(f.verdict, f.reason, f.detail) for f in findings])
     worst = max(findings, key=lambda f: (f.verdict is verdict, f.excess))
-    at_first_sight = [referee._look("torch", claim, probed).excess for probed in referee.probes.joint]
+    at_first_sight = [referee.looks.look("torch", claim, probed).excess for probed in referee.probes.joint]
     return Ruling(
         verdict,
         reason.name if reason else "",

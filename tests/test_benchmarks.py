@@ -154,6 +154,7 @@ def test_the_page_of_scaling_is_that_of_its_record(scaling):
     record = json.loads((BENCHMARKS / "results/scaling.json").read_text(encoding="utf-8"))
     page = (BENCHMARKS.parent / "docs/scaling.md").read_text(encoding="utf-8")
     assert scaling.page.document(record) == page
+    assert scaling.worked.work_out(record, 10**9).block == 1
     record["sweep"]["written"] = 1.0
     slow = scaling.worked.work_out(record, 10**4)
     assert scaling.model.bottleneck(slow.rates) == "reader of the journal"

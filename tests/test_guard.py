@@ -122,6 +122,35 @@ def test_a_jitted_jax_step_is_guarded_from_outside():
     assert [report.verdict for _, report in guarded.reports] == [Verdict.AGREES] * 2
 
 
+def test_an_optax_loop_with_a_gradient_that_breaks():
+    """The compiled gradient forgets the decay after some calls: the check at call 20 raises."""
+    jax, optax = pytest.importorskip("jax"), pytest.importorskip("optax")
+    fun = jax.jit(lambda w: jax.numpy.sum(jax.numpy.sin(w["a"])) + 0.5 * jax.numpy.sum(w["a"] ** 2))
+    broken = jax.jit(jax.value_and_grad(lambda w: jax.numpy.sum(jax.numpy.sin(w["a"]))))
+    right, calls = jax.jit(jax.value_and_grad(fun)), []
+
+    def both(w):
+        calls.append(0)
+        return (broken if len(calls) > 12 else right)(w)
+
+    guarded, w = guard(both, fun, at=(0, 20)), {"a": jax.numpy.ones(4)}
+    optimizer = optax.adam(0.1)
+
+    def train(w):
+        state = optimizer.init(w)
+        for _ in range(30):
+            _, slope = guarded(w)
+            step, state = optimizer.update(slope, state, w)
+            w = optax.apply_updates(w, step)
+
+    with pytest.raises(GradientMismatch):
+        train(w)
+    assert [(call, report.verdict) for call, report in guarded.reports] == [
+        (0, Verdict.AGREES),
+        (20, Verdict.DISAGREES),
+    ]
+
+
 def test_an_unchecked_call_costs_less_than_a_microsecond():
     """The cheapest of many rounds: a noisy machine only adds to it. Measured: 0.1 to 0.2 µs."""
     claim = lambda w: (0.0, w)  # noqa: E731

@@ -24,7 +24,7 @@ ORDER = (
     # Derivatives that are computed.
     "sources.claim", "sources.contracts", "sources.exact", "sources.rounding", "sources.testimony", "sources.hearing", "sources",
     # Verdicts.
-    "judging.compare", "judging.bands", "judging.inward", "judging.parts", "judging.probed", "judging.reader", "judging.confirm", "judging.outputs", "judging.probes", "judging.screen", "judging.certify", "judging.referee", "judging.attribute", "judging",
+    "judging.compare", "judging.bands", "judging.inward", "judging.parts", "judging.probed", "judging.reader", "judging.confirm", "judging.outputs", "judging.probes", "judging.screen", "judging.certify", "judging.looks", "judging.referee", "judging.attribute", "judging",
     "options", "config",
     # Where a wrong gradient is wrong, and which mistake it is.
     "locating.scope", "locating.entries", "locating.readings", "locating.search", "locating.patterns", "locating.locate", "locating",

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from clusters import cluster, wait_until
-from gradproof import Network, Reason, Verdict, check, numeric
+from gradproof import Network, Verdict, check, numeric
 from gradproof.engine import (
     WORTH_SECONDS,
     Crashed,
@@ -505,17 +505,17 @@ def test_one_worker_is_none_and_minus_one_is_all():
     assert Workers(-1).serial is (os.cpu_count() == 1)
 
 
-def test_a_sleeping_function_is_sooner_done_by_two(serial):
-    """Sleep costs no core: two processes take it in turns, or they are not two."""
-    fun = partial(slow, seconds=0.1)
+def test_a_sleeping_function_is_sooner_done_by_four():
+    """Sleep costs no core: four threads take it in turns, or they are not four."""
+    fun = partial(slow, seconds=0.05)
 
     def seconds(workers):
         start = time.perf_counter()
-        report = check(fun, PARAMS, grad=NETWORK.gradient, workers=workers, **ASKED)
-        assert report.reason is not Reason.NON_DETERMINISTIC
+        check(fun, PARAMS, grad=NETWORK.gradient, workers=workers, **ASKED)
         return time.perf_counter() - start
 
-    assert seconds(4) < 0.8 * seconds(None)
+    with ThreadPoolExecutor(4) as threads:
+        assert seconds(threads) < 0.75 * seconds(None)
 
 
 # Whole derivatives

@@ -148,12 +148,12 @@ class ByProbes:
             return False
         gradient = self._with(corrected)
         probes = self.probed if self._sharp else (*self.probed, self.fresh)
-        return all(self._referee.agrees(self._source, gradient, probed) for probed in probes)
+        return all(self._referee.looks.agrees(self._source, gradient, probed) for probed in probes)
 
     def within(self, claim: Estimate) -> bool:
         """Whether a claim is right to its own bars, however wide they are."""
         gradient = self._with(claim)
-        return all(self._referee.within(self._source, gradient, p) for p in (*self.probed, self.fresh))
+        return all(self._referee.looks.within(self._source, gradient, p) for p in (*self.probed, self.fresh))
 
     def fit(self, base: Estimate, direction: Estimate) -> tuple[float, float] | None:
         """c for which base + c·direction fits best, and its bar; None if the direction does not show."""
@@ -190,7 +190,7 @@ class ByProbes:
         if not masks[self._leaf].any():
             return True  # nothing is left that could be wrong
         rest = self._referee.probes.along(self.probed[0].probe.only(masks), self._leaf)
-        return self._referee.agrees(self._source, self._gradient, rest)
+        return self._referee.looks.agrees(self._source, self._gradient, rest)
 
     def same_mean(self, axis: int | None, factor: float) -> bool:
         """Whether `factor` times the claim, constant along `axis` (None: altogether), is the mean of the right values."""
@@ -198,7 +198,7 @@ class ByProbes:
         probe = uniform_probe(self._point, self._leaf, axis, self._referee.probes.rng)
         probed = self._referee.probes.along(probe, self._leaf)
         scaled = Estimate(factor * claim.value, abs(factor) * claim.bar)
-        return self._referee.agrees(self._source, self._with(scaled), probed)
+        return self._referee.looks.agrees(self._source, self._with(scaled), probed)
 
     @cached_property
     def _sharp(self) -> bool:

@@ -2,7 +2,7 @@
 
 __all__ = ["GAUSSIAN_PROBES", "Probes"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -105,6 +105,14 @@ class Probes:
                 self.along(self.draw(draw, leaf), leaf) for draw in (sign_probe, gaussian_probe)
             ]
         return self._of_leaf[leaf]
+
+    def one_by_one(self, leaf: int) -> Iterator[Probed]:
+        """The same, whole, as they are wanted: the first is mostly enough."""
+        if len(self.sampler.point.leaves) > 1:
+            yield from self.of_leaf(leaf)
+        else:
+            yield self.sketched[0]
+            yield from self.joint[1:]
 
     def parts_of_leaf(self, leaf: int, need: float) -> list[Probed]:
         """The same in fewer evaluations: parts of joint probes without kinks, with bars of `need` or less.

@@ -7,32 +7,25 @@ scale probes over all cannot resolve, gets probes of its own. A refutation is sa
 
 __all__ = ["Referee"]
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from operator import is_
 
 import numpy as np
 
 from gradproof.judging.bands import MOST_BANDS, invisible
 from gradproof.judging.certify import certified
-from gradproof.judging.compare import Directional, along, compare_slope, slight_reading
-from gradproof.judging.confirm import SPLITS, unconfirmed
+from gradproof.judging.compare import along, compare_slope, slight_reading
+from gradproof.judging.looks import LEAST_GAP, Looks
 from gradproof.judging.outputs import Kinked
 from gradproof.judging.probed import Probed
 from gradproof.judging.probes import GAUSSIAN_PROBES, Probes
 from gradproof.judging.screen import Share, shares
-from gradproof.numeric.probe import Probe, coordinate_probe, sign_probe
+from gradproof.numeric.probe import coordinate_probe, sign_probe
 from gradproof.numeric.sampling import Sampler
 from gradproof.verdict import Certificate, Estimate, Finding, Reason, Verdict
 
 WORTHWHILE = 4.0
 """Factor by which a band's bar has to be narrower for yet smaller entries to be tried."""
-
-LEAST_GAP = 2.0**-40
-"""Share of the scale below which a gap refutes nothing. Claims are moved by one ulp of the parameters to see what
-rounding does to them; of ill-conditioned constants inside (a matrix of condition 10⁴ that is solved with) that shows
-nothing. No mistake in a formula is so small."""
 
 PLAIN = 2.0**-10
 """Part of a gap over several leaves that the bar may be for single leaves to be told from it: with wider ones, slopes of one
@@ -53,16 +46,13 @@ class Referee:
         self.sampler = sampler
         self.probes = Probes(sampler, rng)
         self.resolution = resolution
-        self._claims: deque[tuple[Sequence[Estimate], Probe, Directional]] = deque(maxlen=1 + GAUSSIAN_PROBES)
-        """Slopes by the last gradients along the last probes: they are looked at more than once."""
-        self._refuted: set[str] = set()
-        """Sources whose refutation was confirmed in full: what refutes them further is confirmed by a second ladder only."""
+        self.looks = Looks(self.probes, resolution)
 
     def judge(self, name: str, gradient: Sequence[Estimate]) -> list[Finding]:
         """One finding per leaf for the gradient of source `name`, and one over all if only that refutes it."""
-        joint = [self._look(name, gradient, probed) for probed in self.probes.sketched]
+        joint = [self.looks.look(name, gradient, probed) for probed in self.probes.sketched]
         if joint[0].verdict is not Verdict.DISAGREES and any(f.verdict is not Verdict.AGREES for f in joint):
-            joint = [self._look(name, gradient, probed) for probed in self.probes.joint]
+            joint = [self.looks.look(name, gradient, probed) for probed in self.probes.joint]
         settled, shared = self._shared(name, gradient, joint)
         findings = [
             shared.get(leaf) or self._from_leaf(name, gradient, leaf) for leaf in range(len(gradient))
@@ -96,14 +86,14 @@ class Referee:
 
         Those that add nothing are probed together, which may refute some of them again. What is in doubt is left out.
         """
-        looks = [self._look(name, gradient, probed) for probed in probes]
+        looks = [self.looks.look(name, gradient, probed) for probed in probes]
         agreed = all(look.verdict is Verdict.AGREES or look.reason in _TOO_WIDE for look in looks)
         if agreed or len(leaves) < 2 or self.probes.grain > 0:
             return self._together(name, gradient, leaves, probes) if agreed else {}
         whole = [pair for pair in zip(looks, probes, strict=True) if not pair[1].short]
         look, worst = max(whole, key=lambda pair: pair[0].excess)
         sharp = look.bar <= PLAIN * look.gap
-        if not sharp or self._finding(name, gradient, worst).verdict is not Verdict.DISAGREES:
+        if not sharp or self.looks.finding(name, gradient, worst).verdict is not Verdict.DISAGREES:
             return {}
         found = shares(gradient, leaves, worst, self.probes)
         findings = {
@@ -112,7 +102,7 @@ class Referee:
             if share.wrong and share.confirmed(worst) and (finding := self._wrong(name, leaf, share))
         }
         if not findings:
-            self._refuted.discard(name)
+            self.looks.doubt(name)
         clean = [leaf for leaf, share in found.items() if share.clean]
         if findings and clean:
             probe = self.probes.along(worst.probe.of_leaves(clean))
@@ -131,11 +121,11 @@ class Referee:
         self, name: str, gradient: Sequence[Estimate], leaves: Sequence[int], probes: Sequence[Probed]
     ) -> dict[int, Finding]:
         """Findings of the leaves that probes over all of them settle."""
-        findings = [self._look(name, gradient, probed) for probed in probes]
+        findings = [self.looks.look(name, gradient, probed) for probed in probes]
         agreed = all(f.verdict is Verdict.AGREES or f.reason in _TOO_WIDE for f in findings)
         if not agreed or any(probed.doubt or probed.kink for probed in probes):
             return {}
-        scales = np.min([self._along(gradient, probed.probe).scales for probed in probes], axis=0)
+        scales = np.min([self.looks.along(gradient, probed.probe).scales for probed in probes], axis=0)
         found = {leaf: self._from_joint(name, leaf, float(scales[leaf]), findings) for leaf in leaves}
         return {leaf: finding for leaf, finding in found.items() if finding is not None}
 
@@ -151,7 +141,7 @@ class Referee:
             if not band.entries:
                 return findings
             probed = self.probes.along(self.probes.draw(sign_probe).only(band.masks))
-            finding = self._finding(name, gradient, probed)
+            finding = self.looks.finding(name, gradient, probed)
             if finding.verdict is Verdict.DISAGREES:
                 return [finding]
             if probed.doubt or probed.kink or not finding.bar < bar / WORTHWHILE:
@@ -173,7 +163,7 @@ class Referee:
         suspects = [
             p for f, p in zip(joint, self.probes.joint, strict=True) if f.verdict is Verdict.DISAGREES
         ]
-        confirmed = [self._finding(name, gradient, probed) for probed in suspects]
+        confirmed = [self.looks.finding(name, gradient, probed) for probed in suspects]
         refuted = [finding for finding in confirmed if finding.verdict is Verdict.DISAGREES]
         return (refuted or [finding for finding in confirmed if finding.gap > bar])[:1]
 
@@ -181,21 +171,12 @@ class Referee:
         """Whether probes over all leaves show a gradient to agree in these, each on its own scale."""
         return len(self._together(name, gradient, leaves, self.probes.sketched)) == len(leaves)
 
-    def agrees(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> bool:
-        """Whether a gradient agrees along one probe, to the resolution."""
-        return self._look(name, gradient, probed).verdict is Verdict.AGREES
-
-    def within(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> bool:
-        """Whether a gradient differs along one probe by no more than both bars, however wide they are."""
-        finding = self._look(name, gradient, probed)
-        return finding.verdict is not Verdict.DISAGREES and finding.gap <= finding.bar
-
     def judge_entry(
         self, name: str, gradient: Sequence[Estimate], leaf: int, index: tuple[int, ...]
     ) -> Finding:
         """Finding for one entry of one leaf."""
         probed = self.probes.along(coordinate_probe(self.sampler.point, leaf, index), leaf)
-        finding = self._finding(name, gradient, probed)
+        finding = self.looks.finding(name, gradient, probed)
         size = float(self.sampler.point.sizes[leaf][index])
         values = {source: value / size for source, value in finding.values.items()}
         return replace(
@@ -222,7 +203,7 @@ class Referee:
             return None  # it would hold for a part of the outputs
         if self.probes.signs is not None or any(probed.doubt or probed.kink for probed in gaussian):
             return None
-        findings = [self._look("", gradient, probed) for probed in gaussian]
+        findings = [self.looks.look("", gradient, probed) for probed in gaussian]
         return certified(findings, gradient, self.sampler.point, confidence)
 
     def _from_joint(self, name: str, leaf: int, scale: float, joint: list[Finding]) -> Finding | None:
@@ -240,8 +221,8 @@ class Referee:
     def _from_leaf(self, name: str, gradient: Sequence[Estimate], leaf: int) -> Finding:
         """The worst of what the probes of one leaf say; the first confirmed refutation ends the search."""
         findings: list[Finding] = []
-        for probed in self.probes.of_leaf(leaf):
-            look = self._past_kinks if probed.kink else self._finding
+        for probed in self.probes.one_by_one(leaf):
+            look = self._past_kinks if probed.kink else self.looks.finding
             findings.append(replace(look(name, gradient, probed), leaf=self.sampler.point.paths[leaf]))
             if findings[-1].verdict is Verdict.DISAGREES:
                 return findings[-1]
@@ -262,84 +243,12 @@ class Referee:
             if part.kink and part.probe.count > 1:
                 parts += [self.probes.along(half) for half in part.probe.halves()]
                 continue
-            findings.append(self._finding(name, gradient, part))
+            findings.append(self.looks.finding(name, gradient, part))
             if findings[-1].verdict is Verdict.DISAGREES:
                 return findings[-1]
         if parts or not findings:
-            return replace(self._look(name, gradient, probed), verdict=Verdict.UNDECIDED, reason=Reason.KINKS)
+            return replace(
+                self.looks.look(name, gradient, probed), verdict=Verdict.UNDECIDED, reason=Reason.KINKS
+            )
         order = (Verdict.UNDECIDED, Verdict.AGREES)
         return min(findings, key=lambda f: (order.index(f.verdict), f.reason is None, -f.excess))
-
-    def _finding(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
-        """What one probe says of a gradient; a refutation only once it is confirmed."""
-        finding = self._look(name, gradient, probed)
-        if finding.verdict is not Verdict.DISAGREES:
-            return finding
-        if doubt := self._unconfirmed(finding, probed):
-            return replace(finding, verdict=Verdict.UNDECIDED, reason=doubt)
-        return replace(finding, detail=slight_reading(finding.gap / finding.scale))
-
-    def _look(self, name: str, gradient: Sequence[Estimate], probed: Probed) -> Finding:
-        """The same, at first sight."""
-        claim = self._along(gradient, probed.probe)
-        finding = self._compared(name, claim, probed)
-        if probed.doubt:
-            return replace(finding, verdict=Verdict.UNDECIDED, reason=probed.doubt)
-        if claim.scale == 0 and probed.slope.constant.all():
-            return replace(
-                finding, verdict=Verdict.AGREES, reason=None, detail="zero: nothing here moves the function"
-            )
-        if probed.on_its_piece(claim) or (probed.slope.stairs.any() and finding.verdict is Verdict.UNDECIDED):
-            return self._on_stairs(finding, claim.scale == 0)
-        if probed.kink:
-            # at a tie one ulp may move the claim from side to side: that is not its rounding
-            rounding = min(claim.bar, self.resolution * finding.scale)
-            between = finding.gap <= finding.bar - claim.bar + rounding + probed.half_jump
-            verdict, reason = (
-                (Verdict.AGREES, Reason.SUBGRADIENT) if between else (Verdict.UNDECIDED, Reason.KINK)
-            )
-            return replace(finding, verdict=verdict, reason=reason, bar=finding.bar + probed.half_jump)
-        if finding.reason in (Reason.RESOLUTION, Reason.VANISHING):
-            return replace(
-                finding, reason=probed.noise(finding.bar - claim.bar > claim.bar) or finding.reason
-            )
-        return finding
-
-    def _along(self, gradient: Sequence[Estimate], probe: Probe) -> Directional:
-        for known, direction, claim in self._claims:
-            if direction is probe and all(map(is_, known, gradient)):
-                return claim
-        self._claims.append((tuple(gradient), probe, along(gradient, probe)))
-        return self._claims[-1][2]
-
-    def _compared(self, name: str, claim: Directional, probed: Probed) -> Finding:
-        """The complex step narrows what agrees; it refutes nothing that real values do not refute."""
-        pair, grain = (name, "numeric"), self.probes.grain
-        finding = compare_slope(pair, probed.leaf, claim, probed.over(grain), self.resolution)
-        if finding.verdict is Verdict.DISAGREES and finding.gap <= LEAST_GAP * finding.scale:
-            return replace(finding, verdict=Verdict.AGREES, reason=None, bar=finding.gap)
-        if finding.verdict is Verdict.DISAGREES and probed.complex_step is not None:
-            return compare_slope(pair, probed.leaf, claim, probed.over(grain, real=True), self.resolution)
-        return finding
-
-    def _on_stairs(self, finding: Finding, zero: bool) -> Finding:
-        """A staircase is flat at the point: zero is right there, unless its slope over many steps is plain to see."""
-        sloping = abs(finding.values["numeric"]) > finding.bar
-        if zero and not sloping:
-            return replace(
-                finding, verdict=Verdict.AGREES, reason=None, detail="zero: flat, with steps at a distance"
-            )
-        return replace(finding, verdict=Verdict.UNDECIDED, reason=Reason.STAIRS)
-
-    def _unconfirmed(self, finding: Finding, probed: Probed) -> Reason | None:
-        """Why the gap that a probe shows may have another cause than the gradient, if so. In the order of their cost."""
-        if finding.gap <= finding.bar + probed.hidden_kink:
-            return Reason.KINK_NOT_EXCLUDED
-        on_a_step = finding.values[finding.sources[0]] == 0 and probed.still
-        if on_a_step or (self.probes.grain > 0 and probed.on_finer_scale):
-            return Reason.STAIRS
-        splits = 0 if finding.sources[0] in self._refuted else SPLITS
-        doubt = unconfirmed(probed, finding.gap, self.probes.rng, self.probes.line, splits)
-        if doubt is None:
-            self._refuted.add(finding.sources[0])
-        return doubt
