@@ -194,7 +194,7 @@ def _sweep(row: Row, large: Row) -> Iterator[str]:
     lines = [
         ["checks a second and core", figure(1 / row["seconds"])],
         ["a check by itself over one in the sweep, processor time", figure(row["checking"] / row["seconds"])],
-        ["unpacked / written by the reader, a check", f"{duration(row['unpacked'])} / {duration(row['written'])}"],
+        ["unpacked / written by the reader, a check / such a line flushed to this disk", f"{duration(row['unpacked'])} / {duration(row['written'])} / {duration(row['flush'])}"],
         ["checks a second that one reader takes", figure(1 / added)],
         ["to read a journal / to go on with one, a check", f"{duration(row['read'])} / {duration(row['resumed'])}"],
         ["to go on with a Problem given as it is, a parameter / with a function that makes one of 10⁶, all", f"{duration(large['resumed'])} / {duration(large['drawn'])}"],

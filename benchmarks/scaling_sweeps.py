@@ -165,7 +165,15 @@ def _taken(lines: Sequence[str]) -> Row:
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.jsonl") as journal:
         unpacked = [_lap(lambda d: found.append(Swept.from_dict(d)), json.loads(line)) for line in lines]
         written = [_lap(journal.add, one) for one in found]
-    return {"unpacked": middle(unpacked), "written": middle(written), "mean": sum(written) / len(written)}
+        with (Path(folder) / "bare").open("ab") as file:
+            bare = [_lap(partial(_flushed, file), line.encode()) for line in lines]
+    return {"unpacked": middle(unpacked), "written": middle(written), "flush": middle(bare)}
+
+
+def _flushed(file: Any, line: bytes) -> None:
+    file.write(line)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _lap(run: Callable[[Any], Any], given: Any) -> float:

@@ -121,7 +121,8 @@ def _limits(record: Record, large: Worked, small: Worked) -> Iterator[str]:
     yield f"  {FARM.cores} cores have memory for a check. A function of ten times the traffic would make the sweep"
     yield f"  {figure(_slower(record, 10))} times as long, not ten times."
     yield f"- **n = 10⁴: the one reader.** A finished check is unpacked in {duration(sweep['unpacked'])} and written in {duration(sweep['written'])}, so more"
-    yield f"  than {figure(small.seconds / reader)} cores find it busy. Several sweeps, each with a journal, have several readers."
+    yield f"  than {figure(small.seconds / reader)} cores find it busy. {duration(sweep['flush'])} of that is what this disk, which others use too, takes to have a line for sure."
+    yield "  Several sweeps, each with a journal, have several readers."
     yield f"- **Blocks** are of 0.1 s: {small.block} checks for n = 10⁴, one for 10⁹. {AHEAD} for every worker are on their way, whatever the number of"
     yield "  checks, and a block is kept when all of it is done: Ctrl-C or a crash costs no more than those on their way."
     yield from _crash(record["crash"])

@@ -328,3 +328,90 @@ def test_a_listener_hears_of_every_check(tmp_path):
     assert heard[-1].done == heard[-1].expected == 3
     assert heard[-1].unit == "checks"
     assert heard[-1].remaining == 0
+
+
+# What goes wrong on the way
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_kernel_that_kills_its_process_is_an_error_of_its_case():
+    here = os.getpid()
+
+    def kernel(seed):
+        if seed == 5 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return cubes(seed=seed)
+
+    found = sweep([kernel], seeds=range(9), workers=2, **HERE)
+    assert [s.case.seed for s in found if s.verdict is not Verdict.AGREES] == [5]
+    assert found.cases[5].error.startswith("the process that checked it was lost: ")
+
+
+def test_a_kernel_among_others_of_its_block_is_found(monkeypatch):
+    """Many small cases are one block: after it was lost they are checked one by one."""
+    monkeypatch.setattr(workers_module, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(workers_module, "BLOCK_SECONDS", 0.05)
+    here = os.getpid()
+
+    def kernel(seed):
+        if seed == 20 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return cubes(seed=seed)
+
+    found = sweep([kernel], seeds=range(30), workers=2, **HERE)
+    assert [s.case.seed for s in found if s.verdict is not Verdict.AGREES] == [20]
+
+
+def test_a_kernel_that_exits_ends_no_sweep():
+    def kernel(seed):
+        if seed == 1:
+            raise SystemExit(3)
+        return cubes(seed=seed)
+
+    assert [s.error for s in sweep([kernel], seeds=range(3), **HERE)] == [None, "SystemExit: 3", None]
+
+
+def test_a_sweep_inside_a_sweep_does_not_wait_for_itself():
+    def kernel(seed):
+        assert sweep([cubes], **HERE).verdict is Verdict.AGREES
+        return cubes(seed=seed)
+
+    assert sweep([kernel], seeds=range(2), **HERE).verdict is Verdict.AGREES
+
+
+def test_going_on_makes_no_problem_again(tmp_path):
+    made = []
+
+    def kernel(seed):
+        made.append(seed)
+        return cubes(seed=seed)
+
+    sweep([kernel], seeds=range(3), journal=tmp_path / "j.jsonl", **HERE)
+    sweep([kernel], seeds=range(4), journal=tmp_path / "j.jsonl", sources=["numeric", "hand"])
+    assert made == [0, 1, 2, 3]
+
+
+def test_a_change_in_what_a_kernel_calls_is_seen(tmp_path):
+    """In the same file: the slope's helper is mended between two runs."""
+    script = tmp_path / "kernels.py"
+    text = (
+        "import sys\nimport numpy as np\nfrom gradproof import Problem, sweep\n"
+        "def helper(x):\n    return FACTOR * x\n"
+        "def slope(x):\n    return helper(x)\n"
+        "def kernel(seed):\n    return Problem('k', lambda x: (x * x).sum(), np.ones(3) + seed, grad=slope)\n"
+        "print(sweep([kernel], journal=sys.argv[1], sources=('numeric', 'hand')).verdict.name)\n"
+    )
+    verdicts = []
+    for factor in ("3", "2"):
+        script.write_text(text.replace("FACTOR", factor))
+        call = [sys.executable, str(script), str(tmp_path / "j.jsonl")]
+        verdicts.append(subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip())
+    assert verdicts == ["DISAGREES", "AGREES"]
+
+
+def test_what_was_kept_does_not_count_as_work_of_this_call(tmp_path):
+    heard = []
+    sweep([cubes], seeds=range(3), journal=tmp_path / "j.jsonl", **HERE)
+    sweep([cubes], seeds=range(6), journal=tmp_path / "j.jsonl", progress=heard.append, **HERE)
+    assert (heard[0].done, heard[0].before, heard[0].remaining) == (3, 3, None)
+    assert heard[-1].done == 6

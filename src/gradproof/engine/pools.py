@@ -117,7 +117,7 @@ class Processes:
     def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
         """(number of the block, its result or Crashed)."""
         spooled = partial(_spooled, work.digest, self._spool(work))
-        count = min(self._count, max(2, round(seconds / PROCESS_SECONDS)))
+        count = max(2, round(min(seconds / PROCESS_SECONDS, self._count)))
         left = dict(enumerate(blocks))
         try:
             while left:
