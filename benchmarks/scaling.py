@@ -90,7 +90,9 @@ def main() -> None:
     """Run, print the page, and keep the results unless --quick."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, a round each, nothing written")
-    parser.add_argument("--only", nargs="+", default=[], help="sections to measure again")
+    parser.add_argument(
+        "--only", nargs="+", default=[], choices=tuple(sections(False)), help="sections to measure again"
+    )
     given = parser.parse_args()
     quick, only = given.quick, given.only
     if not quick:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gradproof import Network, check, check_problem, prove, sweep
+from gradproof.bench import bench
 from gradproof.engine import workers as workers_module
 from gradproof.problems import PROBLEMS
 from gradproof.progress import Meter, Progress
@@ -73,7 +74,7 @@ def test_a_listener_is_not_told_more_often_than_it_can_show(monkeypatch):
     assert [p.done for p in heard] == [1, 100]
 
 
-def test_a_proof_and_a_sweep_are_counted_too():
+def test_a_proof_a_bench_and_a_sweep_are_counted_too():
     heard = []
     problem = PROBLEMS[0]
     prove(
@@ -85,6 +86,8 @@ def test_a_proof_and_a_sweep_are_counted_too():
         **problem.claims(),
     )
     assert heard[-1].done > 50
+    bench(problem, sources=["hand"], dtypes=["float64"], progress=heard.append)
+    assert (heard[-1].done, heard[-1].expected, heard[-1].unit) == (9, 9, "rounds")
     sweep(PROBLEMS[:3], progress=heard.append, sources=("numeric", "hand"))
     assert heard[-1].done == 3
 

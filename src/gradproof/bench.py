@@ -21,6 +21,7 @@ from gradproof.check import check_problem
 from gradproof.numeric.sampling import to_outputs
 from gradproof.point import Placement, take_point
 from gradproof.problems import Problem
+from gradproof.progress import Listener, Meter, meter_for
 from gradproof.recast import recast
 from gradproof.report import Report
 from gradproof.sources import Claim, implementation
@@ -96,13 +97,13 @@ class Bench:
 
 def bench(
     problem: Problem, *, sources: Sequence[str] | None = None, dtypes: Sequence[str] = ("float64", "float32"),
-    seed: int = 0,
+    seed: int = 0, progress: bool | Listener = False,
 ) -> Bench:  # fmt: skip
     """Time the function and every source's gradient of a Problem, in turn, in every dtype.
 
     The gradients are checked first, at the Problem's own dtype; unless they agree, nothing is timed. Figures are for one call
     from arrays of the framework to arrays of the framework, the function's value included where the source computes it.
-    Raises what `check` raises, and ValueError for a dtype that is not floating.
+    `progress` is as for `check`. Raises what `check` raises, and ValueError for a dtype that is not floating.
     """
     for dtype in dtypes:
         if dtype not in ("float64", "float32"):
@@ -118,10 +119,11 @@ def bench(
         for name in names
         if name not in timed
     }
-    timings = [
-        timing for dtype in dtypes
-        for timing in _timed(_contestants(problem, [name for name in names if name in timed], dtype), dtype)
-    ]  # fmt: skip
+    with meter_for(progress, problem.name, ROUNDS * len(dtypes), "rounds") as meter:
+        timings = [
+            timing for dtype in dtypes
+            for timing in _timed(_contestants(problem, [n for n in names if n in timed], dtype), dtype, meter)
+        ]  # fmt: skip
     return Bench(problem.name, report, tuple(timings), unsupported)
 
 
@@ -185,12 +187,15 @@ def _awaited(placement: Placement, run: Callable[[], Any]) -> Callable[[], Any]:
     return waited
 
 
-def _timed(contestants: Mapping[str, _Contestant], dtype: str) -> list[Timing]:
+def _timed(contestants: Mapping[str, _Contestant], dtype: str, meter: Meter) -> list[Timing]:
     runs = {
         (name, kind): getattr(c, kind) for name, c in contestants.items() for kind in ("function", "gradient")
     }
     repeats = {key: _repeats(run) for key, run in runs.items()}
-    rounds = [{key: _once(run, repeats[key]) for key, run in runs.items()} for _ in range(ROUNDS)]
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append({key: _once(run, repeats[key]) for key, run in runs.items()})
+        meter.add()
     first = next(iter(contestants), "")
     return [
         Timing(

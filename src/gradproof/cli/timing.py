@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _bench(asked: Asked, dtypes: list[str], found: list[Bench]) -> Outcome:
     sources = asked.settings.sources(asked.problem)
-    result = bench(asked.problem, sources=sources, dtypes=dtypes, seed=asked.settings["seed"])
+    result = bench(asked.problem, sources=sources, dtypes=dtypes, seed=asked.settings["seed"], progress=True)
     found.append(result)
     return Outcome(asked.label, of_report(result.report, sources or ()), asked)
 

@@ -32,7 +32,7 @@ class Progress(NamedTuple):
     expected: int | None
     """None once more was done than had been expected."""
     unit: str
-    """ "evaluations", "parameters" or "checks"."""
+    """ "evaluations", "parameters", "checks" or "rounds"."""
     elapsed: float
     """Seconds."""
     before: int = 0
