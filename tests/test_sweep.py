@@ -17,6 +17,8 @@ from gradproof.engine import WorkersLostError
 from gradproof.engine import workers as workers_module
 from gradproof.problems import PROBLEMS
 from gradproof.sweeping import walk
+from gradproof.sweeping.fingerprints import fingerprint
+from gradproof.sweeping.terminal import render
 
 HERE = {"sources": ("numeric", "hand")}
 
@@ -137,7 +139,7 @@ def test_a_sweep_has_no_truth_value():
 
 def test_it_is_shown_in_a_screenful():
     found = sweep({f"p{i}": doubled if i % 2 else cubes for i in range(40)}, **HERE)
-    lines = str(found).splitlines()
+    lines = render(found, 100).splitlines()
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 100
     assert lines[-1].startswith("✗ DISAGREES  40 checks: 20 ")
@@ -380,15 +382,16 @@ def test_a_sweep_inside_a_sweep_does_not_wait_for_itself():
 
 
 def test_going_on_makes_no_problem_again(tmp_path):
-    made = []
+    made = tmp_path / "made"
 
     def kernel(seed):
-        made.append(seed)
+        with made.open("a") as file:
+            file.write(f"{seed} ")
         return cubes(seed=seed)
 
     sweep([kernel], seeds=range(3), journal=tmp_path / "j.jsonl", **HERE)
     sweep([kernel], seeds=range(4), journal=tmp_path / "j.jsonl", sources=["numeric", "hand"])
-    assert made == [0, 1, 2, 3]
+    assert made.read_text() == "0 1 2 3 "
 
 
 def test_a_change_in_what_a_kernel_calls_is_seen(tmp_path):
@@ -415,3 +418,58 @@ def test_what_was_kept_does_not_count_as_work_of_this_call(tmp_path):
     sweep([cubes], seeds=range(6), journal=tmp_path / "j.jsonl", progress=heard.append, **HERE)
     assert (heard[0].done, heard[0].before, heard[0].remaining) == (3, 3, None)
     assert heard[-1].done == 6
+
+
+KERNELS = """
+import numpy as np
+from functools import partial
+from gradproof import Problem
+
+SCALE = {scale}
+
+def helper(x):
+    return {body}
+
+class Slope:
+    def __call__(self, x):
+        return {body}
+
+def made(c):
+    return lambda: Problem("k", lambda x: c * x.sum(), np.ones(3), grad=lambda x: x)
+
+def nested():
+    return Problem("k", lambda x: sum(helper(v) for v in x), np.ones(3), grad=lambda x: x)
+
+def scaled():
+    return Problem("k", lambda x: SCALE * x.sum(), np.ones(3), grad=lambda x: x)
+
+def by_name(*, n={scale}):
+    return Problem("k", lambda x: n * x.sum(), np.ones(3), grad=lambda x: x)
+
+recipes = {{
+    "what a function inside calls": nested,
+    "a constant of the file": scaled,
+    "a default": by_name,
+    "what is closed over": made({scale}),
+    "an argument": partial(made, {scale}),
+    "the function given": Problem("k", helper, np.ones(3), grad=lambda x: x),
+    "an object": Problem("k", np.sum, np.ones(3), grad=Slope()),
+    "an array": Problem("k", np.sum, {scale} * np.ones(3)),
+    "a constant": Problem("k", np.sum, np.ones(3), args=({scale},)),
+}}
+"""
+
+
+def kernels(scale, body):
+    made = {"__name__": "kernels"}
+    exec(compile(KERNELS.format(scale=scale, body=body), "kernels.py", "exec"), made)
+    return made["recipes"]
+
+
+@pytest.mark.parametrize("name", kernels(2.0, "x.sum()"))
+def test_a_fingerprint_is_of_all_that_can_be_reached(name):
+    first, same, other = (kernels(*given)[name] for given in [(2.0, "x.sum()")] * 2 + [(3.0, "2 * x.sum()")])
+    assert fingerprint("k", first, {}) == fingerprint("k", same, {})
+    assert fingerprint("k", first, {}) != fingerprint("k", other, {})
+    assert fingerprint("k", first, {}) != fingerprint("other", first, {})
+    assert fingerprint("k", first, {}) != fingerprint("k", first, {"resolution": 1e-4})

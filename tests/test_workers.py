@@ -352,6 +352,18 @@ def test_the_block_that_kills_its_process_is_named_and_no_other_is_lost():
     ]
 
 
+def test_after_a_crash_the_rest_goes_on_in_as_many_processes():
+    def work(block):
+        if block == 3:
+            os._exit(1)
+        time.sleep(0.05)
+        return os.getpid()
+
+    found = spread(work, list(range(60)), 3)
+    assert isinstance(found[3], Crashed)
+    assert len(set(found[30:])) == 3
+
+
 def test_a_function_that_kills_its_process_ends_the_check():
     def fatal(x):
         time.sleep(0.002)

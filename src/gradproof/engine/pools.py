@@ -153,8 +153,9 @@ class Processes:
         try:
             return self._started(1).submit(spooled, block).result()
         except BrokenProcessPool as error:
-            self._stop()
             return Crashed(f"it took its process along ({str(error).splitlines()[0]})")
+        finally:
+            self._stop()  # the others go on in as many as before
 
     def close(self) -> None:
         """Stop the processes."""
@@ -199,15 +200,52 @@ class Dask:
 
     def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
         """(number of the block, its result or Crashed). Raises WorkersLostError if the scheduler goes away."""
-        client = self._connected()
+        self._connected()
+        left = dict(enumerate(blocks))
+        while left:
+            under_way: set[int] = set()
+            try:
+                for number, result in self._together(work, left, under_way):
+                    del left[number]
+                    yield number, result
+            except (CancelledError, OSError) as error:
+                self._admit_alive(error)
+                for number in sorted(under_way):
+                    yield number, self._alone(work, left.pop(number))
+
+    def _together(self, work: Shipped, left: Mapping[int, Any], under_way: set[int]) -> Iterator[Done]:
+        """Results of those that are left; the numbers of those on the way are in `under_way`."""
+        client, numbers = self._connected(), list(left)
+        sent = self._scattered(client, work)
+        executor = client.get_executor(pure=False)
+
+        def submit(number: int) -> Any:
+            under_way.add(number)
+            return executor.submit(_called, sent, left[number])
+
+        ahead = AHEAD * max(1, sum(client.nthreads().values()))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            for position, result in gathered(submit, numbers, ahead):
+                under_way.remove(numbers[position])
+                yield numbers[position], result
+
+    def _alone(self, work: Shipped, block: Any) -> Any:
+        """Its result, with no other on the way: the workers that held the function may be gone, so it is sent anew."""
+        self._sent = ("", None)
         try:
-            sent = self._scattered(client, work)
-            ahead = AHEAD * max(1, sum(client.nthreads().values()))
-            submit = partial(client.get_executor(pure=False).submit, _called, sent)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-                yield from gathered(submit, blocks, ahead)
+            return dict(self._together(work, {0: block}, set()))[0]
         except (CancelledError, OSError) as error:
+            self._admit_alive(error)
+            self._sent = ("", None)
+            return Crashed(f"it took every worker along that tried it ({error!r})")
+
+    def _admit_alive(self, error: BaseException) -> None:
+        """Raise WorkersLostError unless the scheduler still answers."""
+        try:
+            self._client.scheduler_info()
+            self._client.run_on_scheduler(_nothing)
+        except Exception:
             raise WorkersLostError(
                 f"the dask scheduler at {self._address} went away, or cancelled the work: {error!r}"
             ) from error
@@ -255,6 +293,10 @@ class Dask:
 
 def _spooled(digest: str, path: str, block: Any) -> Any:
     return received(digest, Path(path).read_bytes)(block)
+
+
+def _nothing() -> None:
+    """What a scheduler that is alive can do."""
 
 
 def _called(work: Shipped, block: Any) -> Any:

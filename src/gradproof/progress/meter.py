@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Self
 
 from gradproof.problems import Problem
 
-CHECK, PROOF = 110, 15_000
-"""Evaluations that are expected. A right gradient of the package's own problems takes 74 to 110, and a proof of six
+CHECK, PROOF = 60, 15_000
+"""Evaluations that are expected. A right gradient of the package's own problems takes 42 to 60, and a proof of six
 of them 8,800 to 18,800, whatever the number of parameters; a wrong one takes more, and then nothing is estimated."""
 
 BETWEEN = 0.1
