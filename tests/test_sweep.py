@@ -233,9 +233,11 @@ def test_to_json_is_a_journal(tmp_path):
 
 
 SCRIPT = """
-    import sys, time
+    import signal, sys, time
     import numpy as np
     from gradproof import Problem, sweep
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
 
     def slow(seed):
         def fun(x):
