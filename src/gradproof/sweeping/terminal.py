@@ -50,13 +50,14 @@ def _print(sweep: "Sweep", console: Console, pen: Pen) -> None:
 def _table(sweep: "Sweep", pen: Pen) -> Table:
     """Problems with most trouble first."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for header in ("problem", "checks", *(verdict.value for verdict in Verdict), "seconds"):
+    met = [verdict for verdict in Verdict if verdict in sweep.counts]
+    for header in ("problem", "checks", *(verdict.value for verdict in met), "seconds"):
         table.add_column(pen.spelled(header), no_wrap=True, overflow="ellipsis")
     names = list(dict.fromkeys(swept.case.problem for swept in sweep))
     of = {name: sweep.of(problem=name) for name in names}
     names.sort(key=lambda name: of[name].counts.get(Verdict.AGREES, 0) - len(of[name]))
     for name in names[:MOST_ROWS]:
-        counts = [str(of[name].counts.get(verdict, 0) or "") for verdict in Verdict]
+        counts = [str(of[name].counts.get(verdict, 0) or "") for verdict in met]
         seconds = sum(swept.seconds for swept in of[name])
         table.add_row(pen.text(name), str(len(of[name])), *counts, f"{seconds:.3g}")
     if len(names) > MOST_ROWS:
