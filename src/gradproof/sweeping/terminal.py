@@ -52,7 +52,8 @@ def _table(sweep: "Sweep", pen: Pen) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     met = [verdict for verdict in Verdict if verdict in sweep.counts]
     for header in ("problem", "checks", *(verdict.value for verdict in met), "seconds"):
-        table.add_column(pen.spelled(header), no_wrap=True, overflow="ellipsis")
+        least = None if header == "problem" else len(header)
+        table.add_column(pen.spelled(header), no_wrap=True, overflow="ellipsis", min_width=least)
     names = list(dict.fromkeys(swept.case.problem for swept in sweep))
     of = {name: sweep.of(problem=name) for name in names}
     names.sort(key=lambda name: of[name].counts.get(Verdict.AGREES, 0) - len(of[name]))
