@@ -51,7 +51,7 @@ def _table(sweep: "Sweep", pen: Pen) -> Table:
     """Problems with most trouble first."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     met = [verdict for verdict in Verdict if verdict in sweep.counts]
-    for header in ("problem", "checks", *(verdict.value for verdict in met), "seconds"):
+    for header in ("problem", "checks", *(verdict.value for verdict in met)):
         least = None if header == "problem" else len(header)
         table.add_column(pen.spelled(header), no_wrap=True, overflow="ellipsis", min_width=least)
     names = list(dict.fromkeys(swept.case.problem for swept in sweep))
@@ -59,8 +59,7 @@ def _table(sweep: "Sweep", pen: Pen) -> Table:
     names.sort(key=lambda name: of[name].counts.get(Verdict.AGREES, 0) - len(of[name]))
     for name in names[:MOST_ROWS]:
         counts = [str(of[name].counts.get(verdict, 0) or "") for verdict in met]
-        seconds = sum(swept.seconds for swept in of[name])
-        table.add_row(pen.text(name), str(len(of[name])), *counts, f"{seconds:.3g}")
+        table.add_row(pen.text(name), str(len(of[name])), *counts)
     if len(names) > MOST_ROWS:
         table.add_row(pen.text(f"{len(names) - MOST_ROWS} more", "dim"))
     return table
