@@ -127,13 +127,15 @@ class Hand(Source):
     """The caller's claim, in the caller's own precision.
 
     `fun` is called before every `grad` or `vjp`, as a training loop would: a backward pass may rely on what the
-    forward pass at the same point left behind.
+    forward pass at the same point left behind. Once it was seen that the claim `keeps_nothing`, it is spared that.
     """
 
     def __init__(self, claim: Claim, fun: Function | None, placement: Placement) -> None:
         super().__init__("hand", fun or _nothing, placement)
         self.claim = claim
         self.uses_forward = fun is not None and claim.value_and_grad is None
+        self.keeps_nothing = False
+        """Whether its answer was the same to the last bit after `fun` had been evaluated elsewhere."""
 
     @property
     def takes_cotangent(self) -> bool:
@@ -150,7 +152,7 @@ class Hand(Source):
     def _ask(
         self, leaves: Iterable[HostArray], cotangent: HostArray, forward_at: Iterable[HostArray] | None = None
     ) -> Answer:
-        if self.claim.value_and_grad is None:
+        if self.claim.value_and_grad is None and not self.keeps_nothing:
             self._run_forward(leaves if forward_at is None else forward_at)
         arrays = self.placement.arrays(leaves)
         before = [fingerprint(array) for array in arrays]
