@@ -43,8 +43,8 @@ types: $(VENV)/ready-dev
 unit: $(VENV)/ready-browser
 	$(PYTEST) -m pytest -n 2 --dist loadfile
 
-# Views, documents and the command line decide nothing: they are not run a second time.
-VIEWS = html json plots terminal cli plugin config commands docs examples readme benchmarks bench proving diagnosis_regressions
+# Views, documents, workers and the command line decide nothing: they are not run a second time.
+VIEWS = workers sweep progress guard html json plots terminal cli plugin config commands docs examples readme benchmarks bench proving diagnosis_regressions
 
 optimized: $(VENV)/ready-dev  ## the verdicts survive `python -O`, which drops every assert outside the tests (xdist does not)
 	$(PYTEST) -O -m pytest -p no:xdist $(VIEWS:%=--ignore=tests/test_%.py)
