@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gradproof.engine import block_size
-from gradproof.engine.pools import AHEAD
+from gradproof.engine.gathering import AHEAD
 from gradproof.numeric.elsewhere import SECONDS_PER_BYTE
 from scaling_model import GB, Cost, Farm, bottleneck
 from scaling_words import duration, figure, memory, table

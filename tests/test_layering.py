@@ -14,7 +14,7 @@ ORDER = (
     "problems.record", "problems.curves", "problems.blocks", "problems",
     "progress.meter", "progress", "progress.bar",
     # Work in blocks, anywhere.
-    "engine.shipping", "engine.gathering", "engine.pools", "engine.workers", "engine",
+    "engine.shipping", "engine.gathering", "engine.cluster", "engine.pools", "engine.workers", "engine",
     # Frameworks.
     "backend", "conformance", "sizes", "point", "recast",
     # The reference network, entry by entry.
@@ -65,7 +65,8 @@ OF_EXTRAS = {
     "report.plots": {"matplotlib"},
     "report.record": {"matplotlib"},  # for the type of a plot only
     "engine.shipping": {"cloudpickle"},
-    "engine.pools": {"distributed", "loky"},
+    "engine.cluster": {"distributed"},
+    "engine.pools": {"loky"},
     "engine.workers": {"loky"},
 }
 """What single modules import when they are asked for a view that needs it."""

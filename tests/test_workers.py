@@ -27,6 +27,7 @@ from gradproof.engine import (
     block_size,
     pools,
 )
+from gradproof.engine import cluster as cluster_module
 from gradproof.engine import workers as workers_module
 
 NETWORK = Network((3, 5, 3))
@@ -76,7 +77,7 @@ def serial():
 def started(monkeypatch):
     """Pools whose `run` was called."""
     seen = []
-    for name in ("Processes", "Mapped", "Executor", "Dask", "Serial"):
+    for name in ("Processes", "Mapped", "Executor", "Serial"):
         pool = getattr(pools, name)
         run = pool.run
 
@@ -404,7 +405,7 @@ def test_no_more_blocks_are_on_their_way_than_workers_want():
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_without_workers_is_told(monkeypatch):
-    monkeypatch.setattr(pools, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 2.0)
     with (
         cluster(0) as dask,
         pytest.raises(WorkersLostError, match=r"has no workers: start some with `dask worker"),
@@ -476,7 +477,7 @@ def test_a_scheduler_that_dies_is_told_with_what_was_known(tmp_path):
 
 
 def test_no_scheduler_is_told(monkeypatch):
-    monkeypatch.setattr(pools, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
     with pytest.raises(ConnectionError, match=r"no dask scheduler answers at 127.0.0.1:9 within 0.5 s"):
         check(slow, PARAMS, grad=NETWORK.gradient, workers="dask://127.0.0.1:9", **ASKED)
 

@@ -1,7 +1,7 @@
 """Work in blocks, here or elsewhere."""
 
+from gradproof.engine.cluster import WorkersLostError
 from gradproof.engine.gathering import Crashed
-from gradproof.engine.pools import WorkersLostError
 from gradproof.engine.shipping import Shipped, UnpicklableError
 from gradproof.engine.workers import WORTH_SECONDS, Workers, block_size
 

@@ -1,11 +1,14 @@
 """Futures of blocks: so many on the way at a time, their results as they come."""
 
-__all__ = ["Crashed", "Done", "gathered"]
+__all__ = ["AHEAD", "Crashed", "Done", "gathered"]
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 from typing import Any, NamedTuple
+
+AHEAD = 4
+"""Blocks on their way for every worker."""
 
 Done = tuple[int, Any]
 """Number of a block, and its result."""

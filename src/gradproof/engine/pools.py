@@ -1,28 +1,24 @@
-"""Where blocks are run: here, in processes of this machine, over a map, in an executor, or on a dask cluster.
+"""Where blocks are run: here, in processes of this machine, over a map, or in an executor.
 
 Every pool takes a function and blocks, and yields (number of the block, its result) as they are finished. Results are put
 in order by that number, so they are the same for any number of workers. A few blocks are on their way at a time: what is
 killed costs no more than those.
 """
 
-__all__ = ["Dask", "Executor", "Mapped", "Pool", "Processes", "Serial", "WorkersLostError"]
+__all__ = ["Executor", "Mapped", "Pool", "Processes", "Serial"]
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from gradproof.engine.gathering import Crashed, Done, gathered
+from gradproof.engine.gathering import AHEAD, Crashed, Done, gathered
 from gradproof.engine.shipping import Shipped, Work, received
-
-CONNECT_SECONDS = 15.0
-"""Within which a dask scheduler has to answer."""
 
 ONE_THREAD = {
     f"{library}_NUM_THREADS": "1"
@@ -36,17 +32,8 @@ IDLE_SECONDS = 10
 PROCESS_SECONDS = 1.0
 """Of work for every process that is started: starting one takes about half of that."""
 
-AHEAD = 4
-"""Blocks on their way for every worker."""
-
 MANY = 64
 """Workers that an executor is taken to have if it does not tell."""
-
-
-class WorkersLostError(RuntimeError):
-    """Workers, or what leads them, went away before all was done. `known` holds what was known by then."""
-
-    known: Any = None
 
 
 class Pool(Protocol):
@@ -186,121 +173,8 @@ class Processes:
         return str(file)
 
 
-class Dask:
-    """On a dask cluster: "dask://host:port" is its scheduler, or a Client of it. The function goes to every worker once.
-
-    A worker that is killed is made up for by the others; without a scheduler nothing can go on.
-    """
-
-    def __init__(self, address: str, client: Any = None) -> None:
-        self._address = address
-        self._client = client
-        self._owned = client is None
-        self._sent: tuple[str, Any] = ("", None)
-
-    def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
-        """(number of the block, its result or Crashed). Raises WorkersLostError if the scheduler goes away."""
-        self._connected()
-        left = dict(enumerate(blocks))
-        while left:
-            under_way: set[int] = set()
-            try:
-                for number, result in self._together(work, left, under_way):
-                    del left[number]
-                    yield number, result
-            except (CancelledError, OSError) as error:
-                self._admit_alive(error)
-                for number in sorted(under_way):
-                    yield number, self._alone(work, left.pop(number))
-
-    def _together(self, work: Shipped, left: Mapping[int, Any], under_way: set[int]) -> Iterator[Done]:
-        """Results of those that are left; the numbers of those on the way are in `under_way`."""
-        client, numbers = self._connected(), list(left)
-        sent = self._scattered(client, work)
-        executor = client.get_executor(pure=False)
-
-        def submit(number: int) -> Any:
-            under_way.add(number)
-            return executor.submit(_called, sent, left[number])
-
-        ahead = AHEAD * max(1, sum(client.nthreads().values()))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-            for position, result in gathered(submit, numbers, ahead):
-                under_way.remove(numbers[position])
-                yield numbers[position], result
-
-    def _alone(self, work: Shipped, block: Any) -> Any:
-        """Its result, with no other on the way: the workers that held the function may be gone, so it is sent anew."""
-        self._sent = ("", None)
-        try:
-            return dict(self._together(work, {0: block}, set()))[0]
-        except (CancelledError, OSError) as error:
-            self._admit_alive(error)
-            self._sent = ("", None)
-            return Crashed(f"it took every worker along that tried it ({error!r})")
-
-    def _admit_alive(self, error: BaseException) -> None:
-        """Raise WorkersLostError unless the scheduler still answers."""
-        try:
-            self._client.scheduler_info()
-            self._client.run_on_scheduler(_nothing)
-        except Exception:
-            raise WorkersLostError(
-                f"the dask scheduler at {self._address} went away, or cancelled the work: {error!r}"
-            ) from error
-
-    def close(self) -> None:
-        """Leave the cluster; it goes on."""
-        if self._client is not None and self._owned:
-            with suppress(Exception):
-                self._client.close(timeout=2)
-            self._client = None
-
-    def _connected(self) -> Any:
-        if self._client is None:
-            import distributed  # noqa: PLC0415 -- of an extra
-
-            client: Any = distributed.Client
-            try:
-                self._client = client(f"tcp://{self._address}", timeout=CONNECT_SECONDS, set_as_default=False)
-            except OSError as error:
-                raise ConnectionError(
-                    f"no dask scheduler answers at {self._address} within {CONNECT_SECONDS:g} s ({error}): start one "
-                    "with `dask scheduler`, or pass another address"
-                ) from error
-        return self._client
-
-    def _scattered(self, client: Any, work: Shipped) -> Any:
-        if self._sent[0] == work.digest:
-            return self._sent[1]
-        try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except TimeoutError as error:
-            raise WorkersLostError(
-                f"the dask scheduler at {self._address} has no workers: start some with `dask worker {self._address}`"
-            ) from error
-        try:
-            self._sent = (work.digest, client.scatter(work, broadcast=True, hash=False))
-        except (CancelledError, OSError):
-            raise
-        except Exception as error:
-            raise RuntimeError(
-                f"dask's workers cannot read the function: {error}. They need the same packages as this process"
-            ) from error
-        return self._sent[1]
-
-
 def _spooled(digest: str, path: str, block: Any) -> Any:
     return received(digest, Path(path).read_bytes)(block)
-
-
-def _nothing() -> None:
-    """What a scheduler that is alive can do."""
-
-
-def _called(work: Shipped, block: Any) -> Any:
-    return work(block)
 
 
 def _threads_chosen() -> dict[str, str]:

@@ -8,8 +8,9 @@ from numbers import Integral
 from types import TracebackType
 from typing import Any, Self
 
+from gradproof.engine.cluster import Dask
 from gradproof.engine.gathering import Done
-from gradproof.engine.pools import Dask, Executor, Mapped, Pool, Processes, Serial
+from gradproof.engine.pools import Executor, Mapped, Pool, Processes, Serial
 from gradproof.engine.shipping import Shipped
 
 WORTH_SECONDS = 2.0
