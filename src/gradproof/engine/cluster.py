@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from gradproof.engine.gathering import AHEAD, Crashed, Done, gathered
+from gradproof.engine.gathering import AHEAD, Crashed, Done, enduring, tracked
 from gradproof.engine.shipping import Shipped
 
 CONNECT_SECONDS = 15.0
@@ -36,34 +37,22 @@ class Dask:
     def run(self, work: Shipped, blocks: Sequence[Any], seconds: float) -> Iterator[Done]:
         """(number of the block, its result or Crashed). Raises WorkersLostError if the scheduler goes away."""
         self._connected()
-        left = dict(enumerate(blocks))
-        while left:
-            under_way: set[int] = set()
-            try:
-                for number, result in self._together(work, left, under_way):
-                    del left[number]
-                    yield number, result
-            except (CancelledError, OSError) as error:
-                self._admit_alive(error)
-                for number in sorted(under_way):
-                    yield number, self._alone(work, left.pop(number))
+        yield from enduring(blocks, partial(self._together, work), partial(self._alone, work), self._broken)
 
     def _together(self, work: Shipped, left: Mapping[int, Any], under_way: set[int]) -> Iterator[Done]:
-        """Results of those that are left; the numbers of those on the way are in `under_way`."""
-        client, numbers = self._connected(), list(left)
-        sent = self._scattered(client, work)
-        executor = client.get_executor(pure=False)
-
-        def submit(number: int) -> Any:
-            under_way.add(number)
-            return executor.submit(_called, sent, left[number])
-
+        client = self._connected()
+        submit = partial(client.get_executor(pure=False).submit, _called, self._scattered(client, work))
         ahead = AHEAD * max(1, sum(client.nthreads().values()))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-            for position, result in gathered(submit, numbers, ahead):
-                under_way.remove(numbers[position])
-                yield numbers[position], result
+            yield from tracked(submit, left, under_way, ahead)
+
+    def _broken(self, error: BaseException) -> bool:
+        """Whether workers broke; raises WorkersLostError if it was the scheduler."""
+        if not isinstance(error, (CancelledError, OSError)):
+            return False
+        self._admit_alive(error)
+        return True
 
     def _alone(self, work: Shipped, block: Any) -> Any:
         """Its result, with no other on the way: the workers that held the function may be gone, so it is sent anew."""

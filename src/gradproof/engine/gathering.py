@@ -1,6 +1,6 @@
 """Futures of blocks: so many on the way at a time, their results as they come."""
 
-__all__ = ["AHEAD", "Crashed", "Done", "gathered"]
+__all__ = ["AHEAD", "Crashed", "Done", "enduring", "gathered", "tracked"]
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -43,6 +43,49 @@ def gathered(
                 future.cancel()
         if to_the_end:
             wait(futures)
+
+
+def enduring(
+    blocks: Sequence[Any], together: Callable[[dict[int, Any], set[int]], Iterator[Done]],
+    alone: Callable[[Any], Any], broken: Callable[[BaseException], bool],
+) -> Iterator[Done]:  # fmt: skip
+    """Results of all blocks, whatever a crash takes along: those on the way then are run `alone`, the rest goes on `together`.
+
+    `together` gives results of the blocks that are left, by number, and keeps in a set which are on the way (`tracked`).
+    What is not `broken` is raised, and so is what breaks with nothing on the way: going on would not help.
+    """
+    left = dict(enumerate(blocks))
+    while left:
+        under_way: set[int] = set()
+        try:
+            for number, result in together(left, under_way):
+                del left[number]
+                yield number, result
+        except Exception as error:
+            if not broken(error) or not under_way:
+                raise
+            for number in sorted(under_way):
+                yield number, alone(left.pop(number))
+
+
+def tracked(
+    submit: Callable[[Any], Any],
+    left: Mapping[int, Any],
+    under_way: set[int],
+    ahead: int,
+    *,
+    cancel: bool = True,
+) -> Iterator[Done]:
+    """Results of those that are left, by number; the numbers of those on the way are in `under_way`."""
+    numbers = list(left)
+
+    def submitted(number: int) -> Any:
+        under_way.add(number)
+        return submit(left[number])
+
+    for position, result in gathered(submitted, numbers, ahead, cancel=cancel):
+        under_way.remove(numbers[position])
+        yield numbers[position], result
 
 
 def _finished(futures: Mapping[Any, int]) -> list[Any]:

@@ -9,7 +9,7 @@ __all__ = ["Executor", "Mapped", "Pool", "Processes", "Serial"]
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from gradproof.engine.gathering import AHEAD, Crashed, Done, gathered
+from gradproof.engine.gathering import AHEAD, Crashed, Done, enduring, gathered, tracked
 from gradproof.engine.shipping import Shipped, Work, received
 
 ONE_THREAD = {
@@ -105,34 +105,18 @@ class Processes:
         """(number of the block, its result or Crashed)."""
         spooled = partial(_spooled, work.digest, self._spool(work))
         count = max(2, round(min(seconds / PROCESS_SECONDS, self._count)))
-        left = dict(enumerate(blocks))
+
+        def together(left: dict[int, Any], under_way: set[int]) -> Iterator[Done]:
+            submit = partial(self._started(count).submit, spooled)
+            return tracked(submit, left, under_way, AHEAD * count, cancel=False)
+
         try:
-            while left:
-                under_way: set[int] = set()
-                try:
-                    for number, result in self._together(spooled, left, count, under_way):
-                        del left[number]
-                        yield number, result
-                except BrokenProcessPool:
-                    for number in sorted(under_way):
-                        yield number, self._alone(spooled, left.pop(number))
+            yield from enduring(
+                blocks, together, partial(self._alone, spooled), lambda e: isinstance(e, BrokenProcessPool)
+            )
         except BaseException:
             self._stop()  # nobody waits for the rest
             raise
-
-    def _together(
-        self, spooled: Work, left: Mapping[int, Any], count: int, under_way: set[int]
-    ) -> Iterator[Done]:
-        """Results of those that are left; the numbers of those on the way are in `under_way`."""
-        executor, numbers = self._started(count), list(left)
-
-        def submit(number: int) -> Any:
-            under_way.add(number)
-            return executor.submit(spooled, left[number])
-
-        for position, result in gathered(submit, numbers, AHEAD * count, cancel=False):
-            under_way.remove(numbers[position])
-            yield numbers[position], result
 
     def _alone(self, spooled: Work, block: Any) -> Any:
         """Its result, with no other on the way."""
