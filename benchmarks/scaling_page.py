@@ -7,7 +7,8 @@ from gradproof.engine import WORTH_SECONDS
 from gradproof.engine.pools import PROCESS_SECONDS
 from gradproof.numeric.elsewhere import SECONDS_PER_BYTE
 from gradproof.progress import CHECK
-from scaling_words import duration, figure, memory, table
+from page_table import table
+from scaling_words import duration, figure, memory
 from scaling_worked import LARGE, beyond, cost, ours, worked
 
 Record = dict[str, Any]

@@ -1,7 +1,5 @@
 """Numbers and tables for the page of `scaling.py`."""
 
-from collections.abc import Iterable, Iterator
-
 UNITS = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 BYTES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -23,12 +21,3 @@ def memory(count: float) -> str:
     """The same for bytes."""
     name, size = next((unit for unit in BYTES if count >= unit[1]), ("bytes", 1.0))
     return f"{figure(count / size)} {name}"
-
-
-def table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
-    """Markdown; the first column is words."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|---" + "|--:" * (len(head) - 1) + "|"
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
-    yield ""

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from gradproof.engine import block_size
 from gradproof.engine.gathering import AHEAD
 from gradproof.numeric.elsewhere import SECONDS_PER_BYTE
+from page_table import table
 from scaling_model import GB, Cost, Farm, bottleneck
-from scaling_words import duration, figure, memory, table
+from scaling_words import duration, figure, memory
 
 Record = dict[str, Any]
 

@@ -1,7 +1,8 @@
 """The page of `speed.py`, from its record alone."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from page_table import table
 from speed_names import ALL, FAST, OF_ENTRY, OURS
 from speed_targets import Record, Row, number, targets
 
@@ -9,15 +10,6 @@ from speed_targets import Record, Row, number, targets
 def duration(seconds: float) -> str:
     """In milliseconds, or seconds."""
     return f"{number(1e3 * seconds)} ms" if seconds < 1 else f"{number(seconds)} s"
-
-
-def table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
-    """Markdown; the first column is words."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|---" + "|--:" * (len(head) - 1) + "|"
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
-    yield ""
 
 
 def _right(rows: list[Row]) -> Iterator[str]:
