@@ -14,6 +14,11 @@ TARGETS = (
     "value_and_grad, vjp, jvp); or gradproof.Problems under names, in lists, tuples or dicts, or returned by a function "
     "problems(). NAME is one of those names. Without it everything that is found is checked."
 )
+PORTS = (
+    "FILE.py, FILE.py::NAME, module or module:NAME; or two files that gradproof.record wrote (A.npz B.npz). NAME is a "
+    "PortProblem, a function that returns one, or a dict of ports beside inputs and, where there are any, targets. Without "
+    "NAME everything that is found is compared: PortProblems, and ports beside inputs."
+)
 EXITS = (
     "Exit code: 0 agrees, 1 disagrees, 2 the command line or a file is wrong, 3 undecided or nothing to check, 4 a source "
     "that was asked for could not be asked; of several targets the worst, in the order 2, 1, 4, 3, 0."
@@ -39,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(dest="command", title="commands")
-    for add in (_check, _prove, _bench, _diff, _backends, _explain, _demo):
+    for add in (_check, _prove, _bench, _port, _diff, _backends, _explain, _demo):
         add(commands)
     return top
 
@@ -122,6 +127,53 @@ def _bench(commands: Any) -> None:
         help="the timings as JSON, into FILE or on standard output",
     )
     bench.set_defaults(resolution=None, confidence=None, verbosity=None)
+
+
+def _port(commands: Any) -> None:
+    port = commands.add_parser(
+        "port", help="compare one network in several frameworks, layer by layer, forward and backward",
+        description="Compare ports: one network in several frameworks, layer by layer, forward and backward.",
+        epilog="Exit code: 0 the ports agree, 1 they do not, 2 the command line or a file is wrong, 3 undecided or nothing to "
+        "compare, 4 a framework is missing; of several targets the worst, in the order 2, 1, 4, 3, 0.",
+    )  # fmt: skip
+    port.add_argument("targets", nargs="*", metavar="TARGET", help=PORTS)
+    port.add_argument(
+        "--reference", metavar="NAME", help="the port that the others are compared with (default: the first)"
+    )
+    port.add_argument(
+        "--layout",
+        metavar="FILE",
+        help="write where each parameter comes from, as JSON; several are numbered",
+    )
+    port.add_argument(
+        "--no-numeric", dest="numeric", action="store_false",
+        help="do not ask finite differences which of two gradients is right",
+    )  # fmt: skip
+    port.add_argument("--seed", type=_seed, metavar="N", help="of everything that is drawn (default 0)")
+    port.add_argument("--no-color", action="store_true", help="no colour, and no other escape sequences")
+    much = port.add_mutually_exclusive_group()
+    much.add_argument(
+        "-v",
+        "--verbose",
+        dest="verbosity",
+        action="store_const",
+        const=2,
+        help="every layer and every parameter",
+    )
+    much.add_argument(
+        "-q",
+        "--quiet",
+        dest="verbosity",
+        action="store_const",
+        const=0,
+        help="the answer, and what explains it",
+    )
+    port.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE",
+        help="the reports as JSON, into FILE, or in place of everything else on standard output",
+    )  # fmt: skip
+    port.add_argument("--html", metavar="FILE", help="the report as a page; several are numbered")
+    port.set_defaults(sources=None, resolution=None, confidence=None, leaf=None)
 
 
 def _diff(commands: Any) -> None:

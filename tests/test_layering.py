@@ -10,7 +10,7 @@ import gradproof
 
 ORDER = (
     # Words, trees and code on the caller's own arrays: they know nothing of backends, sources or checks.
-    "arrays", "trees", "verdict", "codes", "initializers", "activations", "losses", "nodes", "network",
+    "arrays", "trees", "verdict", "codes.code", "codes.gradients", "codes.ports", "codes", "initializers", "activations", "losses", "nodes", "network",
     "problems.record", "problems.curves", "problems.blocks", "problems",
     "progress.meter", "progress", "progress.bar",
     # Work in blocks, anywhere.
@@ -40,10 +40,12 @@ ORDER = (
     "proving.record", "proving.trials", "proving.leaves", "proving.constants", "proving.walk", "proving", "proving.terminal",
     # Many checks.
     "sweeping.record", "sweeping.journal", "sweeping.fingerprints", "sweeping.cases", "sweeping.walk", "sweeping", "sweeping.terminal",
+    # One function in several frameworks.
+    "porting.tap", "porting.port", "porting.views", "porting.stretch", "porting.seeds", "porting.layouts", "porting.layouts.layout", "porting.layouts.words", "porting.layouts.as_json", "porting.layouts.names", "porting.layouts.plain", "porting.layouts.readings", "porting.layouts.grains", "porting.layouts.strides", "porting.layouts.blocks", "porting.layouts.values", "porting.layouts.origins", "porting.layouts.recurrent", "porting.layouts.guesses", "porting.record", "porting.problem", "porting.functions_tape", "porting.functions", "porting.doors", "porting.comparing", "porting.comparing.bars", "porting.comparing.likeness", "porting.comparing.align", "porting.comparing.sides", "porting.layouts.groups", "porting.layouts.fillings", "porting.layouts.trials", "porting.layouts.inference", "porting.comparing.against", "porting.comparing.blame", "porting.comparing.stages", "porting.comparing.stretches", "porting.comparing.referee", "porting.comparing.outcome", "porting.causes.cells", "porting.causes.evidence", "porting.causes.bases", "porting.causes.cell_weights", "porting.causes.groupings", "porting.causes.heads", "porting.causes.attention_form", "porting.causes.linear", "porting.causes.masks", "porting.causes.numbers", "porting.causes.activations", "porting.causes.dropping", "porting.causes.kinks", "porting.causes.norm_form", "porting.causes.norms", "porting.causes.orders", "porting.causes.placements", "porting.causes.precision", "porting.causes.copies", "porting.causes.projections", "porting.causes.recurrent", "porting.causes.scales", "porting.causes.backward", "porting.causes.softmaxes", "porting.causes.attention", "porting.causes.losses", "porting.causes.outputs", "porting.causes.state", "porting.causes.steps", "porting.causes.windows", "porting.causes.geometry", "porting.causes.convolutions", "porting.causes.pooling", "porting.causes.forward", "porting.causes", "porting.comparing.grounds", "porting.compare", "porting.recording", "porting.recording.recorded", "porting.recording.stored_values", "porting.recording.stored", "porting.recording.as_npz", "porting.recording.as_safetensors", "porting.recording.files", "porting", "porting.report", "porting.report.words", "porting.report.schema", "porting.report.plain", "porting.report.reader", "porting.report.tree", "porting.report.stages", "porting.report.saying", "porting.report.sheets", "porting.report.tree_sheet", "porting.report.stage_sheet", "porting.report.terminal", "porting.report.html", "porting.report.html_fragment",
     # What is told with it.
     "course", "demo", "bench",
     # The public listing, and the command line.
-    "gradproof", "cli.exits", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.running", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
+    "gradproof", "cli.exits", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.running", "cli.port_targets", "cli.porting", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
 )  # fmt: skip
 """Names below `gradproof`; "gradproof" itself is `__init__`."""
 
@@ -54,6 +56,10 @@ LAZY = {
     "proving.record": {"proving.terminal"},
     "progress.meter": {"progress.bar"},
     "sweeping.record": {"sweeping.journal", "sweeping.terminal"},
+    "porting.layouts.layout": {"porting.layouts.as_json", "porting.layouts.words"},
+    "porting.record": {
+        "porting.report.html", "porting.report.html_fragment", "porting.report.plain", "porting.report.reader", "porting.report.terminal",
+    },
 }  # fmt: skip
 """Imports against the order, inside functions: a Report or a Proof loads a view of itself when it is asked for one."""
 
@@ -68,6 +74,8 @@ OF_EXTRAS = {
     "engine.cluster": {"distributed"},
     "engine.pools": {"loky"},
     "engine.workers": {"loky"},
+    "porting.report.html": {"jinja2", "markupsafe"},
+    "porting.recording.as_safetensors": {"safetensors"},
 }
 """What single modules import when they are asked for a view that needs it."""
 
@@ -151,11 +159,36 @@ def test_the_core_imports_no_framework(module):
     assert outside(modules()[module], {"gradproof", *OUTSIDE, *OF_EXTRAS.get(module, ())}) == set()
 
 
-@pytest.mark.parametrize("file", adapters(), ids=lambda file: file.name)
+PORTS = {
+    "gradproof_torch": {"torch"},
+    "gradproof_jax": {"jax"},
+    "gradproof_flax": {"flax", "jax"},
+    "gradproof_equinox": {"equinox", "jax"},
+}
+"""What the files that make ports (`gradproof_torch_port`, and those beside it) import: their frameworks, and each other."""
+
+
+def port_files():
+    """Files among the adapters that are no backend of their own."""
+    backends = {"gradproof_numpy", "gradproof_jax", "gradproof_torch"}
+    return [file for file in adapters() if file.stem not in backends]
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in adapters() if file not in port_files()], ids=lambda file: file.name
+)
 def test_an_adapter_imports_its_framework_and_the_backend_protocol(file):
     framework = file.stem.removeprefix("gradproof_")
     assert outside(file.read_text(), {framework, "array_api_compat", "numpy", "gradproof"}) == set()
     assert core_names(file.read_text()) == {"backend"}
+
+
+@pytest.mark.parametrize("file", port_files(), ids=lambda file: file.name)
+def test_what_makes_a_port_imports_its_frameworks_and_what_a_port_is(file):
+    (frameworks,) = [needed for name, needed in PORTS.items() if file.stem.startswith(f"{name}_")]
+    beside = {file.stem for file in adapters()}
+    assert outside(file.read_text(), {*frameworks, *beside, "numpy", "gradproof"}) == set()
+    assert core_names(file.read_text()) <= {"arrays", "trees", "backend", "porting.port", "porting.tap"}
 
 
 def test_nothing_among_the_adapters_is_named_after_a_framework():

@@ -16,6 +16,7 @@ __all__ = [
     "blocks",
     "difference_norm",
     "dtype_name",
+    "in_double",
     "is_array",
     "is_floating",
     "namespace",
@@ -67,6 +68,11 @@ def dtype_name(x: Array) -> str:
 def is_floating(x: Array) -> bool:
     """Whether `x` holds real floating-point numbers (float16, bfloat16, float32, float64, …)."""
     return "float" in dtype_name(x)
+
+
+def in_double(x: HostArray) -> HostArray:
+    """A host array in float64; itself if it is."""
+    return np.asarray(x, dtype=np.float64)
 
 
 def norm(x: HostArray) -> float:

@@ -1,4 +1,4 @@
-"""The command line: `gradproof check`, `prove`, `bench`, `diff`, `backends`, `explain` and `demo`."""
+"""The command line: `gradproof check`, `prove`, `bench`, `port`, `diff`, `backends`, `explain` and `demo`."""
 
 __all__ = ["main", "run"]
 
@@ -34,6 +34,8 @@ def _runner(command: str) -> Callable[[argparse.Namespace], int]:
         from gradproof.cli.proofs import run  # noqa: PLC0415 -- see above
     elif command == "bench":
         from gradproof.cli.timing import run  # noqa: PLC0415 -- see above
+    elif command == "port":
+        from gradproof.cli.porting import run  # noqa: PLC0415 -- see above
     elif command == "diff":
         from gradproof.cli.differing import run  # noqa: PLC0415 -- see above
     elif command == "backends":

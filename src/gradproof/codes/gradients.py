@@ -1,29 +1,10 @@
-"""The catalogue of mistakes: a stable code for each, what it is, what usually causes it, and what to look at."""
+"""GP1xx: mistakes of a gradient."""
 
-__all__ = ["CODES", "Code", "explain"]
+__all__ = ["GRADIENTS"]
 
-from dataclasses import dataclass
-from difflib import get_close_matches
+from gradproof.codes.code import Code
 
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One kind of mistake."""
-
-    code: str
-    title: str
-    means: str
-    """What the difference looks like."""
-    causes: str
-    """What usually makes it so."""
-    remedy: str
-    """What to look at, or to do."""
-
-    def __str__(self) -> str:
-        return f"{self.code}  {self.title}\n\n{self.means}\nUsual cause: {self.causes}\nWhat to do: {self.remedy}"
-
-
-_ALL = (
+GRADIENTS = (
     Code("GP101", "constant factor", "The gradient is a constant multiple of the right one, in one leaf or in all.",
          "a factor of the objective (1/2, 2, a temperature) that was not carried through; a term counted twice; a derivative of "
          "x² written as x.",
@@ -120,17 +101,5 @@ _ALL = (
     Code("GP130", "a term left out", "The claim is the gradient of the function with one of its constants set to zero.",
          "a term of the objective (a penalty, an auxiliary loss) that the gradient does not have.",
          "Differentiate the term that this constant multiplies."),
+    # Ports of one network: what makes a layer, a loss, a buffer or a parameter differ.
 )  # fmt: skip
-
-CODES: dict[str, Code] = {code.code: code for code in _ALL}
-"""All codes."""
-
-
-def explain(code: str) -> Code:
-    """What a code of a Diagnosis stands for. Raises ValueError for an unknown one."""
-    name = code.strip().upper()
-    if name not in CODES:
-        near = get_close_matches(name, CODES, n=1)
-        hint = f"; did you mean {near[0]}" if near else ""
-        raise ValueError(f"unknown code {code!r}{hint}? Known: {', '.join(CODES)}")
-    return CODES[name]

@@ -1,0 +1,1 @@
+"""One port beside the reference: runs, bars, stages, blame, and the grounds of a diagnosis."""

@@ -1,0 +1,209 @@
+"""One port in a comparison: its runs, and what rounding did to each array of them."""
+
+__all__ = ["Side"]
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from gradproof.arrays import HostArray, in_double
+from gradproof.point import UNIT_ROUNDOFF
+from gradproof.porting.comparing.bars import DOUBLE, Rounded
+from gradproof.porting.port import Call, NotRunnableError, Port, Run
+from gradproof.progress import Meter
+from gradproof.trees import flatten
+
+PERTURBED = 2.0**-24
+"""Relative change of parameters and inputs of a port that is in float64 by itself, so that its rounding can be known all the same."""
+
+AUTOMATIC = ("torch", "jax", "flax", "equinox")
+"""Frameworks that know every cotangent. A backward pass that is written by hand knows those it tells."""
+
+NUDGED = 2.0**-26
+"""Relative change that shows a lower precision inside: a second difference over it is 2⁻⁵² of a smooth value, but the last
+digit of float32 wherever something is rounded to it (every fourth number changes its rounding)."""
+
+
+@dataclass
+class Side:
+    """A port, the inputs it is run on, the values its parameters have, and every run once."""
+
+    name: str
+    port: Port
+    inputs: tuple[Any, ...]
+    targets: tuple[Any, ...]
+    leaves: Mapping[str, HostArray] | None = None
+    """Parameters and buffers it runs with; None for its own."""
+    seeds: tuple[HostArray | None, ...] | None = None
+    runs: int = 0
+    seconds: float = 0.0
+    meter: Meter | None = None
+
+    def run(self, **changed: Any) -> Run:
+        """A run in float64, or as `changed` says. Raises what the port raises."""
+        return self.ask(
+            replace(Call(self.inputs, self.targets, parameters=self.leaves, seeds=self.seeds), **changed)
+        )
+
+    def ask(self, call: Call) -> Run:
+        """Any run of the port; it counts."""
+        started = time.perf_counter()
+        try:
+            return self.port.run(call)
+        except NotRunnableError:
+            raise
+        except Exception as error:
+            precision = "float64" if call.double else self.dtype
+            error.add_note(f"raised by the port {self.name!r}, run in {precision}")
+            raise
+        finally:
+            self.runs += 1
+            if self.meter is not None:
+                self.meter.add()
+            self.seconds += time.perf_counter() - started
+
+    @property
+    def counted(self) -> Port:
+        """The port, all of whose runs count here, and have the targets."""
+        return _Counted(self)
+
+    @cached_property
+    def first(self) -> Run:
+        """Forward only, in float64: what the outputs are."""
+        return self.run(forward_only=True, seeds=None)
+
+    @cached_property
+    def double(self) -> Run:
+        """In float64, with gradients where the port gives some. `seeds` have to be there before."""
+        return self.run()
+
+    @cached_property
+    def own(self) -> Run | None:
+        """In its own dtype; for a port in float64 with parameters that were perturbed; None if it was recorded without."""
+        try:
+            if self.roundoff > DOUBLE:
+                return self.run(double=False)
+            return self.run(**self._perturbed(PERTURBED))
+        except NotRunnableError:
+            return None
+
+    def take(self, leaves: Mapping[str, HostArray]) -> None:
+        """From now on it runs with these parameters and buffers."""
+        self.leaves = leaves
+        self.__dict__.pop("all_leaves", None)
+
+    @property
+    def dtype(self) -> str:
+        """Of its parameters: the coarsest of them; "float64" where there are none."""
+        dtypes = {str(leaf.dtype) for leaf in self.port.parameters.values()} & set(UNIT_ROUNDOFF)
+        return max(dtypes, key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float64")
+
+    @property
+    def roundoff(self) -> float:
+        """Of its own arithmetic."""
+        return UNIT_ROUNDOFF[self.dtype]
+
+    @property
+    def error_roundoff(self) -> float:
+        """By what the errors of `own` have to be scaled down."""
+        return self.roundoff if self.roundoff > DOUBLE else PERTURBED
+
+    @property
+    def given_leaves(self) -> dict[str, HostArray]:
+        """Parameters and buffers that it came with, in float64."""
+        return {path: in_double(x) for path, x in {**self.port.parameters, **self.port.buffers}.items()}
+
+    @cached_property
+    def all_leaves(self) -> dict[str, HostArray]:
+        """Parameters and buffers that it runs with, in float64."""
+        leaves = {**self.port.parameters, **self.port.buffers} if self.leaves is None else self.leaves
+        return {path: in_double(leaf) for path, leaf in leaves.items()}
+
+    @cached_property
+    def moved(self) -> tuple[Run, Run] | None:
+        """In float64, a little on either side of the point; None if it was recorded."""
+        try:
+            forth, back = (self._perturbed(sign * NUDGED) for sign in (1, -1))
+            return self.run(**forth), self.run(**back)
+        except NotRunnableError:
+            return None
+
+    def _perturbed(self, by: float) -> dict[str, Any]:
+        """Parameters and inputs, each entry moved by this share of itself, up or down; the same ones every time."""
+        rng = np.random.default_rng(0)
+
+        def move(leaf: Any) -> Any:
+            if not isinstance(leaf, np.ndarray) or leaf.dtype.kind != "f":
+                return leaf
+            return in_double(leaf) * (1 + by * rng.choice([-1.0, 1.0], leaf.shape))
+
+        leaves, structure = flatten(list(self.inputs))
+        parameters = {path: move(leaf) for path, leaf in self.all_leaves.items()}
+        return {
+            "parameters": parameters,
+            "inputs": tuple(structure.unflatten([move(leaf) for leaf in leaves])) if leaves else self.inputs,
+        }
+
+    def rounded(self, pick: Callable[[Run], HostArray | None]) -> Rounded:
+        """An array of the float64 run, with what the other runs say of its rounding."""
+        double = pick(self.double)
+        if double is None:
+            raise ValueError(f"the port {self.name!r} has no such array in its run in float64")
+        own = None if self.own is None else pick(self.own)
+        moved = None if self.moved is None else tuple(map(pick, self.moved))
+        return Rounded.of(double, own, self.error_roundoff, moved)
+
+    @cached_property
+    def outputs(self) -> dict[str, Rounded]:
+        """By path."""
+        return {path: self.rounded(partial(_output, path=path)) for path in self.double.outputs}
+
+    @cached_property
+    def values(self) -> dict[str, Rounded]:
+        """Of the nodes, by key."""
+        return {node.key: self.rounded(partial(_value, key=node.key)) for node in self.double.nodes}
+
+    @cached_property
+    def cotangents(self) -> dict[str, Rounded]:
+        """Of the nodes that have one, by key. Where a framework has none the loss does not depend on the value: zero."""
+        told = {
+            node.key: self.rounded(partial(_cotangent, key=node.key))
+            for node in self.double.nodes
+            if node.cotangent is not None
+        }
+        if self.double.gradients is None or self.port.framework not in AUTOMATIC:
+            return told
+        zero = {node.key: Rounded(np.zeros(node.value.shape), 0.0) for node in self.double.nodes}
+        return {**zero, **told}
+
+
+class _Counted:
+    """A port that is asked through its Side."""
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._side.port, name)
+
+    def run(self, call: Call, /) -> Run:
+        """As the port does."""
+        return self._side.ask(replace(call, targets=self._side.targets))
+
+
+def _output(run: Run, path: str) -> HostArray | None:
+    return run.outputs.get(path)
+
+
+def _value(run: Run, key: str) -> HostArray | None:
+    node = run.by_key.get(key)
+    return None if node is None else node.value
+
+
+def _cotangent(run: Run, key: str) -> HostArray | None:
+    node = run.by_key.get(key)
+    return None if node is None else node.cotangent

@@ -1,0 +1,1 @@
+"""Where each parameter of a port comes from in the reference: written down, found out, applied."""

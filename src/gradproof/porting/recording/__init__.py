@@ -1,0 +1,1 @@
+"""Ports in files: recorded in one environment, compared in another."""

@@ -1,0 +1,1 @@
+"""What is shown of a PortReport: in the terminal, as JSON, as a page."""
