@@ -45,9 +45,11 @@ unit: $(VENV)/ready-browser
 
 # Views, documents, workers and the command line decide nothing: they are not run a second time.
 VIEWS = workers sweep progress guard html json plots terminal cli plugin config commands docs examples readme benchmarks bench proving diagnosis_regressions
+# Of ports, bars, pairs and verdicts are.
+PORTS = causes causes_others causes_shared cli files filled functions html jax jax_equinox jax_flax json layout layout_behaviour layout_frameworks layout_values planted terminal torch zoo
 
 optimized: $(VENV)/ready-dev  ## the verdicts survive `python -O`, which drops every assert outside the tests (xdist does not)
-	$(PYTEST) -O -m pytest -p no:xdist $(VIEWS:%=--ignore=tests/test_%.py)
+	$(PYTEST) -O -m pytest -p no:xdist $(VIEWS:%=--ignore=tests/test_%.py) $(PORTS:%=--ignore=tests/test_port_%.py)
 
 docs: $(VENV)/ready-dev  ## the pages, warnings as errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

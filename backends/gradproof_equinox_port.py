@@ -13,7 +13,7 @@ import numpy as np
 
 from gradproof.porting.port import Module
 from gradproof_jax_modules import labelled_class, path_of, settings
-from gradproof_jax_port import JaxPort, Parts
+from gradproof_jax_port import JaxPort, Parts, copied
 
 OPAQUE = (eqx.Module, eqx.nn.State)
 """Containers whose arrays are not values on their way."""
@@ -38,17 +38,20 @@ class EquinoxPort(JaxPort):
             raise TypeError(
                 f"equinox_port takes an equinox.Module, or a pair of one and its State, not a {type(model).__name__}"
             )
+        if state is not None:  # the caller's is not to be used again after its first call
+            state = _updated(state, [], {}, copied)
         modules: dict[str, Module] = {}
         labelled = _labelled(module, (), modules)
         entries, treedef = jax.tree_util.tree_flatten_with_path(labelled, is_leaf=_is_index)
         leaves = [(path_of(_name(key) for key in keys), leaf) for keys, leaf in entries]
         held = _states(state, leaves)
+        own, plain = jax.tree.flatten(module, is_leaf=_is_index)
 
         def forward(parameters: dict[str, Any], buffers: dict[str, Any], inputs: tuple[Any, ...]) -> Any:
             copy = jax.tree.unflatten(treedef, [parameters.get(path, leaf) for path, leaf in leaves])
             if state is None:
                 return (copy(*inputs) if call is None else call(copy, *inputs)), buffers
-            before = _updated(state, leaves, buffers)
+            before = _updated(state, leaves, buffers, _counter)
             returned = copy(*inputs, before) if call is None else call(copy, before, *inputs)
             if not (
                 isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], eqx.nn.State)
@@ -56,8 +59,13 @@ class EquinoxPort(JaxPort):
                 raise TypeError("a module with a state returns (output, state)")
             return returned[0], _states(returned[1], leaves)
 
+        def rebuilt(values: dict[str, Any]) -> Any:
+            pairs = zip(leaves, own, strict=True)
+            made = jax.tree.unflatten(plain, [values.get(path, copied(leaf)) for (path, _), leaf in pairs])
+            return made if state is None else (made, _updated(state, leaves, values, copied))
+
         trained = {path: leaf for path, leaf in leaves if _is_number(leaf)}
-        super().__init__(Parts(trained, held, forward, modules), loss)
+        super().__init__(Parts(trained, held, forward, rebuilt, modules), loss)
 
 
 def _is_number(x: Any) -> bool:
@@ -108,8 +116,10 @@ def _below(keys: tuple[Any, ...]) -> str:
     return below if not below or below.startswith("[") else f".{below}"
 
 
-def _updated(state: Any, leaves: list[tuple[str, Any]], buffers: Mapping[str, Any]) -> Any:
-    """A copy of a state with other values, in their own dtype: `State.set` would not change it."""
+def _updated(
+    state: Any, leaves: list[tuple[str, Any]], buffers: Mapping[str, Any], other: Callable[[Any], Any]
+) -> Any:
+    """A copy of a state with other values, in their own dtype: `State.set` would not change it. `other` makes the rest."""
     new: dict[int, Any] = {}
     for path, index in leaves:
         if _is_index(index):
@@ -117,7 +127,7 @@ def _updated(state: Any, leaves: list[tuple[str, Any]], buffers: Mapping[str, An
             named = {path + _below(keys): x for keys, x in entries}
             new.update({id(x): buffers[name] for name, x in named.items() if name in buffers})
     kept, treedef = jax.tree.flatten(state)
-    return jax.tree.unflatten(treedef, [new.get(id(x), _counter(x)) for x in kept])
+    return jax.tree.unflatten(treedef, [new.get(id(x), other(x)) for x in kept])
 
 
 def _counter(x: Any) -> Any:

@@ -16,7 +16,7 @@ from flax.core import unfreeze
 from gradproof.porting.port import Module
 from gradproof.trees import Structure, flatten, leaves_by_path
 from gradproof_jax_modules import labelled_class, path_of, public_methods, settings, shown
-from gradproof_jax_port import JaxPort, Parts
+from gradproof_jax_port import JaxPort, Parts, copied
 
 
 def flax_port_of(
@@ -57,6 +57,7 @@ class NnxPort(JaxPort):
         loss: Callable[..., Any] | None = None,
     ) -> None:
         clone = _clone(model)
+        plain = nnx.graphdef(clone)
         modules = _label(clone)
         graphdef, *states = nnx.split(clone, nnx.Param, ...)
         params, rest = states
@@ -69,9 +70,12 @@ class NnxPort(JaxPort):
             output = copy(*inputs) if call is None else call(copy, *inputs)
             return output, _by_path(nnx.state(copy))
 
-        super().__init__(
-            Parts(trained, buffers, forward, modules, _shared(model, {**trained, **buffers})), loss
-        )
+        def rebuilt(values: dict[str, Any]) -> nnx.Module:
+            made: nnx.Module = nnx.merge(plain, *(_replaced(jax.tree.map(copied, x), values) for x in states))
+            return made
+
+        shared = _shared(model, {**trained, **buffers})
+        super().__init__(Parts(trained, buffers, forward, rebuilt, modules, shared), loss)
 
 
 def _clone(model: nnx.Module) -> nnx.Module:
@@ -173,12 +177,18 @@ class LinenPort(JaxPort):
     ) -> None:
         if not isinstance(variables, Mapping) or "params" not in variables:
             raise TypeError("variables are what model.init(…) returned, a dict with the collection 'params'")
-        collections = _collections(nn.meta.unbox(unfreeze(dict(variables))))
+        boxed = unfreeze(dict(variables))
+        collections = _collections(nn.meta.unbox(boxed))
         modules = {"": Module(type(model).__name__, _fields(model))}
 
+        def tree_of(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: collection.filled(values) for name, collection in collections.items()}
+
+        def rebuilt(values: dict[str, Any]) -> Any:
+            return nn.meta.replace_boxed(boxed, jax.tree.map(copied, tree_of(values)))
+
         def forward(parameters: dict[str, Any], held: dict[str, Any], inputs: tuple[Any, ...]) -> Any:
-            values = {**parameters, **held}
-            tree = {name: collection.filled(values) for name, collection in collections.items()}
+            tree = tree_of({**parameters, **held})
             with nn.intercept_methods(_Watch(modules, double=_in_double(parameters))):
                 returned = model.apply(tree, *inputs) if call is None else call(model, tree, *inputs)
             output, updated = _parted(returned, collections)
@@ -188,7 +198,7 @@ class LinenPort(JaxPort):
         trained = collections["params"].floats
         rest = [collection.floats for name, collection in collections.items() if name != "params"]
         buffers = dict(pair for found in rest for pair in found.items())
-        super().__init__(Parts(trained, buffers, forward, modules), loss)
+        super().__init__(Parts(trained, buffers, forward, rebuilt, modules), loss)
 
 
 @dataclass(frozen=True)

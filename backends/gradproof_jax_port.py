@@ -5,7 +5,7 @@ One jitted call gives outputs, loss, the value of every node, its cotangent, and
 other parameters, seeds and forced values cost no compilation.
 """
 
-__all__ = ["JaxFunctionPort", "JaxPort", "Parts"]
+__all__ = ["JaxFunctionPort", "JaxPort", "Parts", "copied"]
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.port import Call, Module, Run
+from gradproof.porting.port import Call, Module, Run, checked_leaves
 from gradproof.trees import ROOT, flatten
 from gradproof_jax_capture import Traced, host
 from gradproof_jax_modules import see_all
@@ -37,6 +37,8 @@ class Parts:
     """Floating-point arrays that are not."""
     forward: Callable[[dict[str, Any], dict[str, Any], tuple[Any, ...]], tuple[Any, Mapping[str, Any]]]
     """`forward(parameters, buffers, inputs)`: the output, a tree of arrays, and the buffers after it. Traced."""
+    rebuilt: Callable[[dict[str, Any]], Any]
+    """What the port is of, with these parameters and buffers: an object of its own."""
     modules: Mapping[str, Module] = field(default_factory=dict)
     shared: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,14 +55,15 @@ class JaxPort:
     def __init__(self, parts: Parts, loss: Callable[..., Any] | None = None) -> None:
         if isinstance(loss, type) or not (loss is None or callable(loss)):
             raise TypeError(f"loss is called as loss(output, *targets), and {loss!r} came")
-        self._forward = parts.forward
+        self._forward, self._rebuilt = parts.forward, parts.rebuilt
+        self._arrays = {**parts.parameters, **parts.buffers}
         self._loss = loss
         self.has_loss = loss is not None
         self.parameters: Mapping[str, HostArray] = {path: host(x) for path, x in parts.parameters.items()}
         self.buffers: Mapping[str, HostArray] = {path: host(x) for path, x in parts.buffers.items()}
         self.shared: Mapping[str, str] = dict(parts.shared)
         self.modules: Mapping[str, Module] = parts.modules
-        self._dtypes = {path: x.dtype for path, x in {**parts.parameters, **parts.buffers}.items()}
+        self._dtypes = {path: x.dtype for path, x in self._arrays.items()}
         trained = [self._dtypes[path] for path in self.parameters]
         self._dtype = jnp.dtype(max(trained, key=lambda dtype: dtype.itemsize, default="float32"))
         self._traces: dict[Any, Traced] = {}
@@ -94,6 +97,16 @@ class JaxPort:
                     "or a function (parameters, gradients) -> parameters"
                 )
             return {path: host(jnp.asarray(after[path])) for path in before}
+
+    def filled(self, leaves: Mapping[str, HostArray], /) -> Any:
+        """The model (of linen: its variables; of a function: the tree of params) with these parameters and buffers."""
+        own = {**self.parameters, **self.buffers}
+        new = checked_leaves(leaves, own, self.shared)
+        with self._precision(double=False):
+            made = {path: _array_like(self._arrays[path], x) for path, x in new.items()}
+        return self._rebuilt(
+            {path: made[path] if path in made else copied(self._arrays[path]) for path in own}
+        )
 
     def _precision(self, double: bool) -> contextlib.AbstractContextManager[object]:
         own = _wide() or any(dtype == np.float64 for dtype in self._dtypes.values())
@@ -160,9 +173,14 @@ class JaxFunctionPort(JaxPort):
         floats = {path: x for path, x in named.items() if source[path] == path and _is_number(x)}
         name = getattr(fun, "__name__", type(fun).__name__)
 
+        def tree_of(values: Mapping[str, Any]) -> Any:
+            return structure.unflatten(values[source[path]] for path in paths)
+
+        def rebuilt(values: Mapping[str, Any]) -> Any:
+            return tree_of({**{path: copied(x) for path, x in named.items()}, **values})
+
         def forward(parameters: dict[str, Any], held: dict[str, Any], inputs: tuple[Any, ...]) -> Any:
-            values = {**named, **parameters, **held}
-            tree = structure.unflatten(values[source[path]] for path in paths)
+            tree = tree_of({**named, **parameters, **held})
             seen = see_all(inputs, "", "input", name)
             return see_all(fun(tree, *seen), "", "output", name), held
 
@@ -171,11 +189,27 @@ class JaxFunctionPort(JaxPort):
                 {path: x for path, x in floats.items() if path not in untrained},
                 {path: x for path, x in floats.items() if path in untrained},
                 forward,
+                rebuilt,
                 {"": Module(name)},
                 {path: of for path, of in source.items() if path != of and _is_number(named[path])},
             ),
             loss,
         )
+
+
+def copied(x: Any) -> Any:
+    """A copy of an array: one that is donated (`donate_argnums`) is gone wherever it is."""
+    return x.copy() if isinstance(x, jax.Array | np.ndarray) else x
+
+
+def _array_like(own: Any, x: HostArray) -> Any:
+    """`x` in the dtype of `own`, where that is; of numpy if that is."""
+    if not isinstance(own, jax.Array):
+        return np.array(x, dtype=own.dtype)
+    if own.weak_type and not own.ndim:
+        return jax.lax.full_like(own, x.item())  # weak again: a State of Equinox takes no other
+    made = jnp.array(x, own.dtype)
+    return jax.device_put(made, own.sharding) if getattr(own, "committed", False) else made
 
 
 def _is_array(x: object) -> bool:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gradproof.arrays import HostArray, dtype_name
-from gradproof.porting.port import Call, Module, Run
+from gradproof.porting.port import Call, Module, Run, checked_leaves
 from gradproof.trees import flatten, leaves_by_path
+from gradproof_torch import backend
 from gradproof_torch_modules import buffers_of, described, doubled, own_copy, shared_of, trained_of
 from gradproof_torch_run import Working, checked_parameters, hosts, run, stepped
 from gradproof_torch_tape import TorchTape
@@ -43,6 +44,15 @@ class _Port:
     ) -> dict[str, HostArray]:
         """Parameters after one step of `optimizer(tensors)`, `lambda p: torch.optim.AdamW(p, lr=1e-3)`, in float64."""
         return stepped(optimizer, parameters, gradients)
+
+    def filled(self, leaves: Mapping[str, HostArray], /) -> Any:
+        """A module (of a function: the tree of params) with these parameters and buffers, on the device it was on."""
+        new = checked_leaves(leaves, {**self.parameters, **self.buffers}, self.shared)
+        with torch.inference_mode(False), torch.no_grad():
+            return self._filled(new)
+
+    def _filled(self, new: Mapping[str, HostArray]) -> Any:
+        raise NotImplementedError
 
     def _working(self, call: Call) -> Working:
         raise NotImplementedError
@@ -92,6 +102,13 @@ class TorchPort(_Port):
         dtype, device = _kind_of(first, call.double)
         return Working(forward, trained, buffers, dtype, device, watch, self._loss_in(call.double))
 
+    def _filled(self, new: Mapping[str, HostArray]) -> nn.Module:
+        module = self._copy(double=False)
+        own = {**trained_of(module), **buffers_of(module)}
+        for path, x in new.items():
+            own[path].copy_(_tensor_like(own[path], x))
+        return module
+
     def _copy(self, double: bool) -> nn.Module:
         if double and self._doubled is None:
             self._doubled = doubled(self._own)
@@ -113,10 +130,13 @@ class TorchFunctionPort(_Port):
         leaves, self._structure = flatten(params)
         self._fun = fun
         self._leaves: dict[str, Any] = {}
+        self._graded: dict[str, bool] = {}
+        """Of the caller's leaves, which `filled` gives back as they were."""
         first: dict[int, str] = {}
         for path, leaf in zip(self._structure.paths, leaves, strict=True):
             if not isinstance(leaf, Tensor) or first.setdefault(id(leaf), path) == path:
                 self._leaves[path] = _kept(path, leaf)
+                self._graded[path] = isinstance(leaf, Tensor) and leaf.requires_grad
         self.shared = {
             path: first[id(leaf)]
             for path, leaf in zip(self._structure.paths, leaves, strict=True)
@@ -136,6 +156,15 @@ class TorchFunctionPort(_Port):
     @property
     def _name(self) -> str:
         return getattr(self._fun, "__name__", type(self._fun).__name__)
+
+    def _filled(self, new: Mapping[str, HostArray]) -> Any:
+        leaves = {path: _fresh(x, double=False) for path, x in self._leaves.items()}
+        leaves.update({path: _tensor_like(leaves[path], x) for path, x in new.items()})
+        for path in (path for path, graded in self._graded.items() if graded):
+            leaves[path].requires_grad_()
+        return self._structure.unflatten(
+            leaves[self.shared.get(path, path)] for path in self._structure.paths
+        )
 
     def _working(self, call: Call) -> Working:
         leaves = {path: _fresh(x, call.double) for path, x in self._leaves.items()}
@@ -167,6 +196,12 @@ def _kind_of(x: Tensor | None, double: bool) -> tuple[torch.dtype, torch.device]
     """Dtype and device of a run whose first parameter is `x`."""
     own = torch.get_default_dtype() if x is None else x.dtype
     return torch.float64 if double else own, torch.device("cpu") if x is None else x.device
+
+
+def _tensor_like(own: Tensor, x: HostArray) -> Tensor:
+    """`x` as a tensor of the dtype and on the device of `own`."""
+    made: Tensor = backend.from_numpy(x, dtype=dtype_name(own), device=own.device)
+    return made
 
 
 def _is_number(x: object) -> bool:

@@ -622,7 +622,124 @@ def _gated(one, other, code, words):
     return case
 
 
+def _far_residual(change):
+    """Added at the end of a module, nine nodes after it was made."""
+
+    def case(rng):
+        x, y = rng.normal(size=(3, 4, 6)), rng.normal(size=(3, 4, 6))
+        way = {f"mlp.{i}": rng.normal(size=(3, 4, 6)) for i in range(9)}
+        inputs = {"(whole) input": y, **way, "norm2 input": x}
+        return stretch(inputs, x + y, change(x, y)), "GP235", ["norm2 input"]
+
+    return case
+
+
+def _shortcut(function, words, surplus=False):
+    """Added before an activation."""
+
+    def case(rng):
+        x, y, z = (rng.normal(size=(2, 4, 5, 5)) for _ in range(3))
+        whole, alone = n(function(t(x + y))), n(function(t(x)))
+        inputs = {
+            "(whole) input": z,
+            "relu#2": whole,
+            "downsample": y,
+            "bn2": x,
+            "conv2": rng.normal(size=x.shape),
+        }
+        return stretch(inputs, *((alone, whole) if surplus else (whole, alone))), "GP235", words
+
+    return case
+
+
+def _flat_activation(one, other, code, words, axes=(0, 1, 2, 3)):
+    """And flattened."""
+
+    def case(rng):
+        x = 2 * rng.normal(size=(3, 4, 5, 2))
+        made = [n(f(t(x))).transpose(axes).reshape(3, -1) for f in (one, other)]
+        return stretch({"wide": x, "pool": rng.normal(size=(3, 4, 5, 2))}, *made, role="input"), code, words
+
+    return case
+
+
+def _on_the_way(dtype, function, words, exchanged=False):
+    """Rounded before an activation."""
+
+    def case(rng):
+        x = 2 * rng.normal(size=(4, 6, 10))
+        pair = [n(function(t(x))), n(function(t(x).to(dtype).double()))]
+        expected, found = pair[::-1] if exchanged else pair
+        return stretch({"up": x, "norm": rng.normal(size=x.shape)}, expected, found), "GP237", words
+
+    return case
+
+
+def _layers_exchanged(rng):
+    """Seen only by asking the port again."""
+    x = rng.normal(size=(2, 5, 8))
+    held = {f"attention.{role}.{leaf}": rng.normal(size=(8, 8) if leaf == "kernel" else 8)
+            for role in ("value", "key", "query") for leaf in ("kernel", "bias")}  # fmt: skip
+
+    def run(p):
+        w = {**held, **p}
+        q, k, v = (
+            x @ w[f"attention.{r}.kernel"] + w[f"attention.{r}.bias"] for r in ("query", "key", "value")
+        )
+        return np.cumsum(np.tanh(attend(q, k, v)), axis=1)
+
+    ends = ("kernel", "bias")
+    due = {
+        f"attention.{a}.{end}": held[f"attention.{b}.{end}"]
+        for a, b in (("key", "value"), ("value", "key"))
+        for end in ends
+    }
+    fields = {"other_parameters": held, "again": run, "role": "input"}
+    return (
+        stretch({"attention input": x}, run(due), run({}), **fields),
+        "GP244",
+        ["attention.value and attention.key"],
+    )
+
+
+def _rows_later(by, words, wraps=None):
+    """Of a table of positions, or of tokens."""
+
+    def case(rng):
+        table = rng.normal(size=(9, 6))
+        due = rng.permutation(7).reshape(1, 7) if wraps is None else np.arange(9)[:, None]
+        moved = due + by
+        taken = {None: moved, "clip": np.clip(moved, 0, 8), "wrap": moved % 9}[wraps]
+        return (
+            stretch({"tokens": rng.normal(size=(2, 7, 6))}, table[due], table[taken], {"wpe.weight": table}),
+            "GP233",
+            words,
+        )
+
+    return case
+
+
 PLAIN = {
+    "residual of far away missing": _far_residual(lambda x, y: y),
+    "residual of far away twice": _far_residual(lambda x, y: 2 * x + y),
+    "shortcut missing": _shortcut(F.relu, ["relu of bn2 + downsample", "{port} of bn2 alone"]),
+    "shortcut missing before gelu": _shortcut(F.gelu, ["gelu (exact) of bn2 + downsample"]),
+    "shortcut too many": _shortcut(F.relu, ["{port} takes relu of bn2 + downsample"], surplus=True),
+    "activation, flattened": _flat_activation(F.silu, F.relu, "GP210", ["silu", "relu"]),
+    "activation, flattened channels last": _flat_activation(
+        F.gelu, F.silu, "GP210", ["gelu", "silu"], (0, 2, 3, 1)
+    ),
+    "activation missing, flattened": _flat_activation(F.gelu, lambda x: x, "GP211", ["missing"]),
+    "bfloat16 before gelu": _on_the_way(torch.bfloat16, F.gelu, ["{port} rounds up to bfloat16 before gelu"]),
+    "float16 before silu": _on_the_way(torch.float16, F.silu, ["float16 before silu"]),
+    "float32 before tanh": _on_the_way(torch.float32, torch.tanh, ["float32 before tanh"]),
+    "bfloat16 in the reference": _on_the_way(
+        torch.bfloat16, F.gelu, ["{reference} rounds up", "{port} does not"], True
+    ),
+    "layers exchanged": _layers_exchanged,
+    "rows one later": _rows_later(1, ["row i + 1 of wpe.weight"]),
+    "rows one earlier, cut": _rows_later(-1, ["row i − 1"], "clip"),
+    "rows one later, around": _rows_later(1, ["row i + 1"], "wrap"),
     "residual of another value": _raw_residual,
     "gate exchanged": _gated(lambda a, b: F.silu(a) * b, lambda a, b: a * F.silu(b), "GP236", ["exchanged"]),
     "gate's activation": _gated(

@@ -42,6 +42,13 @@ def test_power():
     assert "PASS: false alarms" in printed
 
 
+def test_ports():
+    pytest.importorskip("torch")
+    pytest.importorskip("flax")
+    printed = output("ports.py", "--only", "LayerNorm eps")
+    assert "GP201" in printed
+
+
 def test_locate():
     pytest.importorskip("torch")
     printed = output("locate.py", "--largest", "785", "--trials", "1")

@@ -154,3 +154,35 @@ def test_many_nodes_of_one_value_keep_their_order(rng):
     x = rng.normal(size=(2, 5))
     names = ["block", "block.conv", "block.relu"]
     assert paired([seen(n, x) for n in names], [seen(n, x) for n in names]) == [(n, n) for n in names]
+
+
+def test_inputs_of_a_dropout_that_is_off_and_of_the_layer_before_it_are_no_pair(rng):
+    """Both hand on one value: what the projection is given is not what the dropout is given."""
+    y, before = rng.normal(size=(2, 3, 8))
+    near = y * (1 + 1e-4 * rng.normal(size=y.shape))
+    ours = [seen("drop", y, role="input", kind="Dropout"), seen("drop", y, kind="Dropout")]
+    for due in (before.reshape(3, 2, 4), y.reshape(3, 2, 4) + 0.1 * before.reshape(3, 2, 4)):
+        theirs = [seen("o", due, role="input", kind="DenseGeneral"), seen("o", near, kind="DenseGeneral")]
+        assert paired(ours, theirs) == [("drop", "o")]
+        assert paired(theirs, ours) == [("o", "drop")]
+
+
+def test_inputs_of_an_attention_and_of_its_output_projection_are_no_pair(rng):
+    x, y, before = rng.normal(size=(3, 3, 8))
+    near = y * (1 + 1e-4 * rng.normal(size=y.shape))
+    ours = [
+        seen("attn", x, role="input", kind="MultiheadAttention"),
+        seen("attn", y, kind="MultiheadAttention"),
+    ]
+    theirs = [seen("o", before, role="input", kind="Dense"), seen("o", near, kind="Dense")]
+    assert paired(ours, theirs) == [("attn", "o")]
+
+
+def test_a_state_of_the_whole_is_none_of_a_cell_that_is_called_for_every_step(rng):
+    def cell(key, value):
+        return Seen("", "output", "LSTMCell", key, value, "float64")
+
+    h, c = rng.normal(size=(2, 1, 4))
+    ours = [Seen("", "output", "LSTM", "(whole)[1]", h, "float64")]
+    theirs = [cell("(whole)[1]", c[0]), cell("(whole)[1]#2", rng.normal(size=4))]
+    assert paired(ours, theirs) == []

@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.porting.comparing.bars import Rounded, gap
+from gradproof.porting.comparing.bars import Rounded, Samples, gap
 from gradproof.verdict import Verdict
 
 SINGLE = 2.0**-24
 
 
-def rounded(double, own=None, moved=None):
-    return Rounded.of(np.asarray(double, float), own, SINGLE, moved)
+def rounded(double, own=None, moved=None, further=None, redrawn=None):
+    samples = Samples(own, SINGLE, redrawn, moved, lambda: further or moved)
+    return Rounded.of(np.asarray(double, float), samples)
 
 
 def in_single(x):
@@ -55,6 +56,51 @@ def test_the_bar_of_a_port_that_computes_in_a_lower_precision_inside_is_that_pre
     assert gap(rounded(x, in_single(x)), rounded(in_single(x), in_single(x))).verdict is Verdict.DISAGREES
     off = rounded(in_single(x) * (1 + 1e-4), in_single(x), tuple(one * (1 + 1e-4) for one in nudged))
     assert gap(rounded(x, in_single(x)), off).verdict is Verdict.DISAGREES
+
+
+def test_a_coarser_dtype_inside_is_seen_where_most_entries_are_zero():
+    """The cotangent of all tokens, of which the loss takes one."""
+    x = np.zeros((17, 20))
+    x[0] = np.random.default_rng(0).normal(size=20)
+    nudged = in_single(x * (1 + 2.0**-24)), in_single(x * (1 - 2.0**-24))
+    assert gap(rounded(x), rounded(in_single(x), in_single(x), nudged)).verdict is Verdict.AGREES
+
+
+def test_another_draw_of_the_roundings_is_a_bar():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20)
+    redrawn = tuple(x + 1e-14 * rng.normal(size=20) for _ in range(2))
+    noisy = rounded(x, redrawn=redrawn)
+    assert gap(rounded(x), noisy.like(x + 2e-14)).verdict is Verdict.AGREES
+    assert gap(rounded(x), noisy.like(x + 1e-12)).verdict is Verdict.DISAGREES
+
+
+def test_what_is_nothing_but_rounding_agrees_with_other_rounding():
+    rng = np.random.default_rng(0)
+    x, y, *redrawn = rng.normal(size=(4, 20)) * 1e-17
+    assert gap(rounded(x), rounded(y, redrawn=tuple(redrawn))).verdict is Verdict.AGREES
+
+
+@pytest.mark.parametrize("at_the_kink", [1.0, 0.5], ids=["one side", "the mean of both"])
+def test_a_kink_is_no_draw_of_the_roundings(at_the_kink):
+    x = np.random.default_rng(0).normal(size=20)
+    x[3] = at_the_kink
+    redrawn = x.copy(), x.copy()
+    redrawn[0][3], redrawn[1][3] = 1.0, 0.0
+    y = x.copy()
+    y[3] += 0.25
+    assert gap(rounded(x, redrawn=redrawn), rounded(y)).worst == (3,)
+
+
+def test_curvature_is_no_rounding():
+    """sin(1e5 x) has second differences of 1e-7 where x moves by 2⁻²⁶ of itself, and four times as large ones at twice that."""
+    x = np.random.default_rng(0).normal(size=50)
+    y = np.sin(1e5 * x)
+    moved, further = (
+        tuple(np.sin(1e5 * x * (1 + side * h)) for side in (1, -1)) for h in (2.0**-26, 2.0**-25)
+    )
+    found = rounded(y * (1 + 1e-6), in_single(y), moved, further)
+    assert gap(rounded(y, in_single(y)), found).verdict is Verdict.DISAGREES
 
 
 def test_a_kink_is_no_rounding():

@@ -1,5 +1,7 @@
 """Planted mistakes in the backward pass, in losses, outputs, buffers, parameters and precision."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,18 @@ def test_a_mistake_of_the_backward_pass(name, seed):
 def test_the_reference_may_be_the_one_that_is_stopped():
     x, g = _values(np.random.default_rng(0))
     one(causes_of_backward(backward(x, 0 * g, g)), "GP238", "{reference}")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("words", ["lacks what comes through head", "through head alone"])
+def test_one_of_the_uses_of_a_shared_parameter_has_no_gradient(words, turned):
+    rng = np.random.default_rng(4)
+    w, rest, share = (rng.normal(size=(7, 7)) for _ in range(3))
+    found = rest if "lacks" in words else share
+    made = replace(backward(w, rest + share, found), uses={"head": share.T if turned else share})
+    one(causes_of_backward(made), "GP238", words)
+    assert causes_of_backward(replace(made, found_cotangent=found + 1e-6 * w)) == ()
+    assert causes_of_backward(replace(made, uses={"head": share[:, :6]})) == ()
 
 
 KINKS = {
@@ -174,6 +188,19 @@ def test_targets_that_are_ignored_are_counted_or_not():
     t[:, 4:] = -100
     terms = np.where(t >= 0, picked(log_softmax(y), np.maximum(t, 0)), 0.0)
     one(causes_of_loss(terms.sum() / 16, terms.mean(), y, t), "GP239", "not ignored")
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_the_softmax_of_a_loss_is_over_another_axis(classes):
+    rng = np.random.default_rng(classes)
+    y, t = rng.normal(size=(3, 7, 7)), rng.integers(0, 7, size=(3, 7))
+
+    def loss(axis):
+        log = y - np.log(np.sum(np.exp(y), axis, keepdims=True))
+        return picked(np.moveaxis(log, classes, -1), t).mean()
+
+    for axis in {0, 1, 2} - {classes}:
+        one(causes_of_loss(loss(classes), loss(axis), y, t), "GP240", f"axis {axis}", f"(axis {classes})")
 
 
 def test_unrelated_losses_have_no_cause():

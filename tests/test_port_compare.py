@@ -178,6 +178,116 @@ def test_one_step_of_the_optimizers_is_compared():
     assert {d.code for d in other.compared["b"].diagnoses} == {"GP252"}
 
 
+def test_a_step_is_compared_by_its_own_rounding():
+    """The gradient of a bias before a normalisation is noise, which says nothing of the other parameters' steps."""
+
+    def net():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 2))
+
+    ports = {"a": torch_port(net()), "b": torch_port(net())}
+    steps = {"a": lambda p: torch.optim.SGD(p, lr=1e-2), "b": lambda p: torch.optim.SGD(p, lr=1.001e-2)}
+    report = compare(ports, (X[:, 0],), optimizers=steps)
+    assert {f.what for f in report.compared["b"].findings if f.verdict is Verdict.DISAGREES} == {"step"}
+    same = dict.fromkeys(ports, lambda p: torch.optim.Adam(p, lr=1e-2))  # which divides noise by its size
+    assert compare(ports, (X[:, 0],), optimizers=same).verdict is Verdict.AGREES
+
+
+class Centred(nn.Module):
+    """A normalisation, beside a value that is nothing but rounding."""
+
+    def __init__(self, momentum=0.1, **options):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6, momentum=momentum, **options)
+
+    def forward(self, x):
+        y = self.norm(x)
+        return y + tap("nothing", y.mean(0) - y.sum(0) / len(y))
+
+
+def test_running_statistics_are_compared_by_their_own_rounding():
+    ports = {"a": torch_port(Centred()), "b": torch_port(Centred(momentum=0.1001))}
+    report = compare(ports, (X[:, 0],))
+    assert {f.what for f in report.compared["b"].findings if f.verdict is Verdict.DISAGREES} == {"buffer"}
+    assert compare(ports, (X[:, 0],), ignore=("buffer",)).verdict is Verdict.AGREES
+
+
+def test_running_statistics_that_one_port_does_not_keep_are_missing():
+    ports = {"a": torch_port(Centred()), "b": torch_port(Centred(track_running_stats=False))}
+    for pair in (ports, dict(reversed(ports.items()))):
+        report = compare(pair, (X[:, 0],))
+        (compared,) = report.compared.values()
+        missing = {f.leaf for f in compared.findings if f.what == "buffer" and f.verdict is Verdict.DISAGREES}
+        assert missing == {"norm.running_mean", "norm.running_var"}
+
+
+def test_statistics_of_layers_behind_a_wrong_one_are_not_diagnosed():
+    def net(scale):
+        torch.manual_seed(0)
+        return nn.Sequential(Block(scale=scale), nn.Flatten(), nn.BatchNorm1d(30))
+
+    report = compare({"a": torch_port(net(1.0)), "b": torch_port(net(1.5))}, (X,))
+    compared = report.compared["b"]
+    assert any(f.what == "buffer" and f.verdict is Verdict.DISAGREES for f in compared.findings)
+    assert {leaf for d in compared.diagnoses for leaf in d.leaves} == {"0"}
+    assert compared.undiagnosed == ()
+
+
+def test_a_parameter_that_is_zero_and_missing_matters_if_it_is_trained():
+    torch.manual_seed(0)
+    with_bias, without = nn.Linear(6, 3), nn.Linear(6, 3, bias=False)
+    with torch.no_grad():
+        with_bias.bias.zero_()
+        without.weight.copy_(with_bias.weight)
+    report = compare({"a": torch_port(with_bias), "b": torch_port(without)}, (X,))
+    assert report.verdict is Verdict.DISAGREES
+    assert [d.code for d in report.compared["b"].diagnoses] == ["GP250"]
+
+
+def test_one_row_of_a_copied_table_that_is_wrong_is_found():
+    torch.manual_seed(0)
+    right = nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 3))
+    port = copy.deepcopy(right)
+    with torch.no_grad():
+        port[0].weight[3] += 1e-3
+    tokens = np.arange(10).reshape(2, 5)
+    report = compare({"a": torch_port(right), "b": torch_port(port)}, (tokens,))
+    wrong = [f.leaf for f in report.compared["b"].findings if f.verdict is Verdict.DISAGREES]
+    assert wrong[0] == "0.weight"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [(np.full((4, 6), np.nan), "not finite"), (np.zeros((4, 6)), "zero"), (np.zeros((0, 6)), "empty")],
+)
+def test_outputs_that_tell_nothing_agree_with_nothing(inputs, says):
+    ports = {name: torch_port(nn.Linear(6, 3, bias=False)) for name in "ab"}
+    report = compare(ports, (inputs.astype(np.float32),))
+    assert report.verdict is Verdict.UNDECIDED
+    assert report.reason is Reason.NOTHING_COMPARED
+    assert says in report.detail
+
+
+def test_a_gradient_that_is_zero_but_for_rounding_is_no_loss_of_precision():
+    """A bias before a normalisation: float32 leaves 1e-8 of it, or by luck nothing."""
+
+    def net():
+        torch.manual_seed(3)
+        return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, affine=False), nn.Linear(5, 2))
+
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net()
+
+        def forward(self, x):
+            return self.net[2](self.net[1]((self.net[0](x) + 3) - 3))
+
+    report = compare({"a": torch_port(net()), "b": torch_port(Shifted())}, (X[:, 0],))
+    assert report.verdict is Verdict.AGREES
+    assert not [f for f in report.compared["b"].findings if f.what == "precision" and f.leaf == "0.bias"]
+
+
 # A backward pass written by hand
 
 
@@ -297,6 +407,8 @@ def test_what_a_port_raises_says_which_port():
         ({"inputs": {"a": (X,)}}, "none for 'b'"),
         ({"inputs": {"a": (X,), "b": (X,), "d": (X,)}}, "unknown port 'd'"),
         ({"optimizers": {"a": None}}, "none for 'b'"),
+        ({"ignore": ("buffers",)}, "did you mean 'buffer'"),
+        ({"ignore": ("output",)}, "unknown stage 'output'"),
         ({"ports": {"a": torch_port(network(), loss=F.mse_loss), "b": torch_port(network())}}, "b has none"),
     ],
 )

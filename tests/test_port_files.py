@@ -303,7 +303,7 @@ def test_what_was_not_recorded_is_not_made_up(tmp_path):
         "forced nodes": {"forced": {"h": Forced(X)}},
         "other parameters": {"parameters": own | {"w": 2 * own["w"]}},
     }.items():
-        with pytest.raises(NotRunnableError, match=rf"a\.npz holds 4 runs .*{other}.*needs numpy itself"):
+        with pytest.raises(NotRunnableError, match=rf"a\.npz holds 6 runs .*{other}.*needs numpy itself"):
             asked(port, **changed)
     with pytest.raises(NotRunnableError, match="step of an optimizer"):
         port.step(None, {}, {})

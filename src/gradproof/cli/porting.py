@@ -145,6 +145,7 @@ def _of_problem(problem: PortProblem, options: argparse.Namespace, seed: int) ->
         reference=options.reference or problem.reference,
         layout=problem.layout,
         optimizers=problem.optimizers,
+        ignore=problem.ignore,
         numeric=options.numeric,
         seed=seed,
         progress=True,

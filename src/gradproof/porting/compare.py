@@ -2,13 +2,13 @@
 
 __all__ = ["compare"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gradproof.arrays import HostArray, is_array
 from gradproof.backend import backend_for, unknown
 from gradproof.porting.comparing.against import Against, OutputPair, output_pairs
-from gradproof.porting.comparing.outcome import compared_of, report_of
+from gradproof.porting.comparing.outcome import Asked, compared_of, report_of
 from gradproof.porting.comparing.sides import Side
 from gradproof.porting.comparing.stages import held
 from gradproof.porting.port import Port
@@ -17,6 +17,9 @@ from gradproof.porting.seeds import seed_for
 from gradproof.progress import meter_for
 from gradproof.trees import flatten
 from gradproof.verdict import Verdict
+
+MAY_BE_IGNORED = ("buffer", "parameter", "precision", "step")
+"""Without outputs, values on the way and gradients nothing would be compared."""
 
 RUNS = 8
 """Of a port whose parameters are the reference's already."""
@@ -30,6 +33,7 @@ def compare(  # noqa: PLR0913 -- one question, and what it may be asked with
     reference: str | None = None,
     layout: Any = None,
     optimizers: Mapping[str, Any] | None = None,
+    ignore: Collection[str] = (),
     diagnose: bool = True,
     numeric: bool = True,
     seed: int = 0,
@@ -51,6 +55,7 @@ def compare(  # noqa: PLR0913 -- one question, and what it may be asked with
             of the port), where it is not to be found out by value, and else by shape, name and behaviour.
         optimizers: by name of the port. Torch: a function of the list of parameters; JAX: an optax transformation; NumPy: a
             function of two dicts, parameters and gradients, that returns the parameters.
+        ignore: stages that are not judged: "buffer" where a framework has no such convention, "precision", "step", "parameter".
         diagnose: whether to look for the mistake.
         numeric: whether finite differences decide between gradients that differ where the values agree.
         seed: of everything that is drawn.
@@ -61,7 +66,7 @@ def compare(  # noqa: PLR0913 -- one question, and what it may be asked with
     """
     name = _reference(ports, reference)
     sides = _sides(ports, inputs, targets)
-    _admit(sides, optimizers)
+    _admit(sides, optimizers, ignore)
     ours = sides.pop(name)
     with meter_for(progress, "compare", RUNS * len(ports), unit="runs") as meter:
         ours.meter = meter
@@ -70,13 +75,14 @@ def compare(  # noqa: PLR0913 -- one question, and what it may be asked with
         for port, side in sides.items():
             side.meter = meter
             against[port] = _against(ours, side, _given(layout, port, ports), seed)
-        return _judged(ours, against, optimizers, diagnose=diagnose, numeric=numeric, seed=seed)
+        asked = Asked(optimizers, frozenset(ignore))
+        return _judged(ours, against, asked, diagnose=diagnose, numeric=numeric, seed=seed)
 
 
 def _judged(
     ours: Side,
     against: Mapping[str, Against],
-    optimizers: Mapping[str, Any] | None,
+    asked: Asked,
     *,
     diagnose: bool,
     numeric: bool,
@@ -85,7 +91,7 @@ def _judged(
     from gradproof.porting.comparing.grounds import diagnosed  # noqa: PLC0415 -- thirty modules that `import gradproof` can do without
 
     found = {
-        port: compared_of(one, optimizers=optimizers, diagnose=diagnosed if diagnose else None)
+        port: compared_of(one, asked, diagnose=diagnosed if diagnose else None)
         for port, one in against.items()
     }
     return report_of(ours, against, found, numeric=numeric, seed=seed)
@@ -98,6 +104,10 @@ def _reference(ports: Mapping[str, Port], reference: str | None) -> str:
         raise ValueError(
             f"compare needs two ports or more, by name: {{'torch': torch_port(…), …}}; got {got}"
         )
+    for name, port in known.items():
+        if not all(hasattr(port, member) for member in ("run", "parameters", "has_loss")):
+            due = "torch_port(module), flax_port(model), equinox_port(model), function_port(fun, params) or read_port(file)"
+            raise TypeError(f"ports[{name!r}] is a {type(port).__name__}; due: {due}")
     if reference is None:
         return next(iter(ports))
     if reference not in ports:
@@ -130,15 +140,28 @@ def _on_host(leaf: Any) -> Any:
     return backend_for(leaf).to_numpy(leaf) if is_array(leaf) else leaf
 
 
-def _admit(sides: Mapping[str, Side], optimizers: Mapping[str, Any] | None) -> None:
+def _admit(sides: Mapping[str, Side], optimizers: Mapping[str, Any] | None, ignore: Collection[str]) -> None:
+    if isinstance(ignore, str):
+        raise TypeError(f"ignore takes several stages: ignore=({ignore!r},)")
+    for stage in ignore:
+        if stage not in MAY_BE_IGNORED:
+            raise ValueError(unknown("stage", stage, MAY_BE_IGNORED))
     losses = {name: side.port.has_loss for name, side in sides.items()}
     if len(set(losses.values())) > 1:
         without = ", ".join(name for name, has in losses.items() if not has)
         raise ValueError(
             f"some ports have a loss and {without} has none: give all of them one (loss=…), or none"
         )
-    for name in sides if optimizers is not None else ():
-        if name not in (optimizers or {}):
+    if optimizers is not None:
+        _admit_optimizers(list(sides), optimizers)
+
+
+def _admit_optimizers(names: list[str], optimizers: Mapping[str, Any]) -> None:
+    for name in optimizers:
+        if name not in names:
+            raise ValueError(f"optimizers: {unknown('port', str(name), names)}")
+    for name in names:
+        if name not in optimizers:
             raise ValueError(f"optimizers are given by port, and there is none for {name!r}")
 
 

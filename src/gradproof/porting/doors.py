@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from gradproof.arrays import is_array
 from gradproof.backend import backend_for
 from gradproof.porting.port import Port
 from gradproof.trees import flatten
@@ -68,7 +69,8 @@ def function_port(
     calls `tap_cotangent(name, g)`. `loss(output, *targets)` is a scalar; over arrays of another namespace
     `loss_grad(output, *targets)` is its gradient. Raises BackendError for params that nobody owns.
     """
-    owner = backend_for(flatten(params)[0][0]).name
+    leaves = [leaf for leaf in flatten(params)[0] if is_array(leaf)]
+    owner = backend_for(leaves[0]).name if leaves else "numpy"
     if owner not in ("torch", "jax"):
         from gradproof.porting.functions import NumpyFunctionPort  # noqa: PLC0415 -- ports are loaded when asked for
 

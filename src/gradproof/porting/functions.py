@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.arrays import HostArray, dtype_name, is_array, is_floating
 from gradproof.backend import backend_for, load
 from gradproof.porting.functions_tape import HandTape
-from gradproof.porting.port import Call, Module, Run
+from gradproof.porting.port import Call, Module, Run, checked_leaves
 from gradproof.porting.tap import taping
 from gradproof.trees import ROOT, flatten, leaves_by_path
 
@@ -136,6 +136,12 @@ class NumpyFunctionPort:
                 )
                 raise ValueError(f"the optimizer returned {came}; due parameters: {', '.join(parameters)}")
             return {path: _host(after[path]) for path in parameters}
+
+    def filled(self, leaves: Mapping[str, HostArray], /) -> Tree:
+        """The tree of params with these parameters and buffers; the others are copies."""
+        own = {**self.parameters, **self.buffers}
+        new = {**own, **checked_leaves(leaves, own, self.shared)}
+        return self._params(Call((), double=False, parameters=new))
 
     def _params(self, call: Call) -> Tree:
         """Fresh parameters of one call."""

@@ -1,12 +1,15 @@
 """What a port is asked for, and what it answers: everything on the host, whatever its framework."""
 
-__all__ = ["Call", "Forced", "Module", "NotRunnableError", "Port", "Run", "Seen"]
+__all__ = ["Call", "Forced", "Module", "NotRunnableError", "Port", "Run", "Seen", "checked_leaves"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gradproof.arrays import HostArray
+import numpy as np
+
+from gradproof.arrays import HostArray, dtype_name, is_array
+from gradproof.backend import backend_for, unknown
 
 
 class NotRunnableError(RuntimeError):
@@ -137,3 +140,49 @@ class Port(Protocol):
         self, optimizer: Any, parameters: Mapping[str, HostArray], gradients: Mapping[str, HostArray], /
     ) -> dict[str, HostArray]:
         """Parameters after one step of an optimizer of the port's framework, in float64."""
+
+    def filled(self, leaves: Mapping[str, HostArray], /) -> Any:
+        """What the port is of, anew, with these parameters and buffers, by path; those not given stay.
+
+        A module of PyTorch, a model of NNX, variables of linen, a model (or a pair of model and state) of Equinox, the
+        parameters of a function: an object of its own, and the caller's never changes. Values are cast to the dtype of
+        the leaf, and what is shared stays shared. Raises ValueError for a path that is not the port's, or another shape;
+        NotRunnableError if it was recorded.
+        """
+
+
+def checked_leaves(
+    given: Mapping[str, Any], due: Mapping[str, HostArray], shared: Mapping[str, str]
+) -> dict[str, HostArray]:
+    """Some of the leaves `due`, on the host; a shared one under any of its paths.
+
+    Raises TypeError for what is no array, ValueError for an unknown path, another shape, complex numbers, or two values
+    of one shared leaf.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"leaves are arrays by path, as transfer() returns them; a {type(given).__name__} came"
+        )
+    found: dict[str, HostArray] = {}
+    for path, x in given.items():
+        own = shared.get(path, path)
+        if own not in due:
+            raise ValueError(unknown("parameter or buffer", str(path), [*due, *shared]))
+        host = _checked_leaf(path, x, due[own])
+        if not np.array_equal(found.setdefault(own, host), host, equal_nan=True):
+            raise ValueError(f"{path!r} is shared with {own!r}, and two different arrays came: one is due")
+    return found
+
+
+def _checked_leaf(path: str, x: Any, due: HostArray) -> HostArray:
+    if not is_array(x):
+        raise TypeError(f"{path!r} came as a {type(x).__name__}: an array of shape {due.shape} is due")
+    if tuple(x.shape) != due.shape:
+        raise ValueError(
+            f"{path!r} came with shape {tuple(x.shape)}, due {due.shape}: transfer() gives the reference's in the"
+            " port's layout"
+        )
+    if "complex" in dtype_name(x):
+        raise ValueError(f"{path!r} came as {dtype_name(x)}: real numbers are due")
+    host: HostArray = backend_for(x).to_numpy(x)
+    return host

@@ -24,4 +24,6 @@ class PortProblem:
     """Where the parameters of a port come from, where it is not to be found out."""
     optimizers: Mapping[str, Any] | None = None
     """By name of the port, in its framework: one step of each is compared too."""
+    ignore: tuple[str, ...] = ()
+    """Stages that are not judged: "buffer", "parameter", "precision", "step"."""
     name: str = ""

@@ -43,11 +43,14 @@ class Stretch:
     the backward pass that differs here."""
     found_cotangent: HostArray | None = None
     cotangent_bar: float = nan
+    uses: Mapping[str, HostArray] = field(default_factory=dict)
+    """Where a parameter's gradient differs: what single linear layers of the reference that use it add to it, as (out, in)."""
     other_inputs: Mapping[str, HostArray] = field(default_factory=dict)
     """Values of nodes inside this stretch that only the port has, by its own key, in its own layout: the query, key and value
     of an attention that is one piece in the reference."""
     other_parameters: Mapping[str, HostArray] = field(default_factory=dict)
-    """Parameters and buffers of the port under its module, by its own path, in its own layout."""
+    """Parameters and buffers of the port under its module, by its own path, in its own layout. Of an input: those of the
+    modules before it that only the port has, the nearest first."""
     again: Callable[[Mapping[str, HostArray]], HostArray] | None = None
     """`found` once more, with some parameters of the port replaced (by the port's path, in its own layout)."""
 

@@ -1,16 +1,17 @@
 """Activations: which function, entry by entry, each side took of the same value."""
 
-__all__ = ["ACTIVATIONS", "activation_causes", "gelu"]
+__all__ = ["ACTIVATIONS", "Form", "activation_causes", "form_of", "gelu", "gives"]
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from math import erf, sqrt
 
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.causes.bases import bases
+from gradproof.porting.causes.bases import bases, rearranged
 from gradproof.porting.causes.evidence import Evidence, residual
 from gradproof.porting.causes.numbers import plain, round_number
 from gradproof.porting.stretch import Cause, Stretch
@@ -76,7 +77,7 @@ ACTIVATIONS: Mapping[str, Callable[[HostArray], HostArray]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """A function of the table, or one of a family with its number."""
 
     name: str
@@ -87,28 +88,31 @@ class _Form:
 
 def activation_causes(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
     """Another function on each side, or none on one of them."""
-    for _, base in bases(stretch):
-        reference = _form(base, evidence.expected, evidence.allowance)
-        port = _form(base, evidence.found, evidence.allowance) if reference else None
+    for _, base in chain(bases(stretch), rearranged(stretch)):
+        reference = form_of(base, evidence.expected, evidence.allowance)
+        port = form_of(base, evidence.found, evidence.allowance) if reference else None
         if reference and port and reference.name != port.name:
             yield _named(reference, port)
             return
 
 
-def _form(x: HostArray, y: HostArray, allowance: float) -> _Form | None:
+def form_of(x: HostArray, y: HostArray, allowance: float) -> Form | None:
     """Which function y is of x."""
     if x.size < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return None
     near, value = _sample(x, y)
-    table = (_Form(name, name.split(" (", maxsplit=1)[0], None, f) for name, f in ACTIVATIONS.items())
-    with np.errstate(over="ignore", invalid="ignore"):
-        for form in (*table, *_fitted(near, value)):
-            if (
-                residual(form.function(near), value) <= allowance
-                and residual(form.function(x), y) <= allowance
-            ):
-                return form
+    table = (Form(name, name.split(" (", maxsplit=1)[0], None, f) for name, f in ACTIVATIONS.items())
+    for form in (*table, *_fitted(near, value)):
+        if gives(form.function, x, y, allowance):
+            return form
     return None
+
+
+def gives(function: Callable[[HostArray], HostArray], x: HostArray, y: HostArray, allowance: float) -> bool:
+    """Whether y is the function of x, entry by entry."""
+    near, value = _sample(x, y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return residual(function(near), value) <= allowance and residual(function(x), y) <= allowance
 
 
 def _sample(x: HostArray, y: HostArray) -> tuple[HostArray, HostArray]:
@@ -139,7 +143,7 @@ def _softplus_of(beta: float, x: HostArray) -> HostArray:
     return _softplus(beta * x) / beta
 
 
-def _fitted(x: HostArray, y: HostArray) -> Iterator[_Form]:
+def _fitted(x: HostArray, y: HostArray) -> Iterator[Form]:
     """Members of the families with one number that go through the entry furthest below zero."""
     low = int(np.argmin(x))
     if x[low] >= 0 or np.count_nonzero(x < 0) < 2:
@@ -147,7 +151,7 @@ def _fitted(x: HostArray, y: HostArray) -> Iterator[_Form]:
     for name, number, function in _numbers(float(x[low]), float(y[low])):
         short = round_number(number)
         if short is not None and short > 0:
-            yield _Form(f"{name} {plain(short)}", name.split(" of ")[0], short, partial(function, short))
+            yield Form(f"{name} {plain(short)}", name.split(" of ")[0], short, partial(function, short))
 
 
 def _numbers(x: float, y: float) -> Iterator[tuple[str, float, Callable[[float, HostArray], HostArray]]]:
@@ -161,7 +165,7 @@ def _numbers(x: float, y: float) -> Iterator[tuple[str, float, Callable[[float, 
         yield "softplus of beta", alpha, _softplus_of
 
 
-def _named(reference: _Form, port: _Form) -> Cause:
+def _named(reference: Form, port: Form) -> Cause:
     says = f"the activation is {reference.name} in {{reference}} and {port.name} in {{port}}"
     number = np.nan if port.number is None else port.number
     if reference.name == "identity":

@@ -35,7 +35,7 @@ SIZES = 1.5
 
 SINGLE = 2.0**-20
 """Relative error of an attention whose softmax is computed in float32, at most. Measured on one of a framework that does so
-in a float64 run: 2e-7 to 4e-7."""
+in a float64 run: 5e-8 to 1.6e-7 over 20 draws."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,11 @@ def _partly_stopped(_: Stretch, evidence: Evidence) -> Iterator[Cause]:
         ):
             share = f"{np.mean(zero):.0%}"
             says = f"the gradient of {who} is exactly zero in {share} of the entries, in which the other's is not; the rest agrees"
-            yield Cause("GP238", says, "let the gradient through in these entries")
+            other_one = "{reference}" if who == "{port}" else "{port}"
+            remedy = (
+                f"let it through in {who}, or mask it in {other_one}: finite differences say which is right"
+            )
+            yield Cause("GP238", says, remedy)
             return
 
 
@@ -76,6 +80,25 @@ def _scaled(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
         inverse = name_factor(1.0 / factor, sizes_of(stretch))
         says = f"the gradient of {{port}} is {named.words} × that of {{reference}}"
         yield Cause("GP104" if named.is_size else "GP101", says, f"multiply by {inverse.words}", factor)
+
+
+def _used(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
+    """Of a parameter that is used in several places, some are missing in the sum."""
+    places = ((key, laid) for key, share in stretch.uses.items() for laid in (share, share.T))
+    for key, share in places:
+        words = ""
+        if share.shape != evidence.expected.shape:
+            continue
+        if evidence.is_found(evidence.expected - share):
+            words = f"lacks what comes through {key}"
+        elif evidence.is_found(share):
+            words = f"is what comes through {key} alone"
+        if words:
+            says = (
+                f"the gradient of {{port}} {words}, of a parameter that {{reference}} uses in several places"
+            )
+            yield Cause("GP238", says, "use one parameter in all of them, and let the gradient through")
+            return
 
 
 def _clipped(_: Stretch, evidence: Evidence) -> Iterator[Cause]:
@@ -121,6 +144,7 @@ _FAMILIES: tuple[Callable[[Stretch, Evidence], Iterator[Cause]], ...] = (
     kink_causes,
     _stopped,
     _scaled,
+    _used,
     _clipped,
     _partly_stopped,
     _moved,

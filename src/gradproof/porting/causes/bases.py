@@ -1,17 +1,23 @@
 """What a stretch starts from: its inputs as floating arrays, and its parameters by what they are for."""
 
-__all__ = ["along", "bases", "floating", "leaf_name", "like", "named_parameter"]
+__all__ = ["along", "bases", "every_like", "floating", "leaf_name", "like", "named_parameter", "rearranged"]
 
 from collections.abc import Iterator, Mapping
+from itertools import permutations
+from math import prod
 
 import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.porting.causes.evidence import float64
 from gradproof.porting.stretch import Stretch
+from gradproof.porting.views import View, views
 
 MOST_INPUTS = 6
 """Inputs that are tried as what a value was computed from; the nearest come first."""
+
+MOST_AXES = 4
+"""Of an input that is flattened with its axes in every order."""
 
 
 def floating(stretch: Stretch) -> dict[str, HostArray]:
@@ -23,6 +29,12 @@ def floating(stretch: Stretch) -> dict[str, HostArray]:
 def like(stretch: Stretch, due: HostArray) -> dict[str, HostArray]:
     """Those of the shape of `due`."""
     return {key: x for key, x in floating(stretch).items() if x.shape == due.shape}
+
+
+def every_like(stretch: Stretch, due: HostArray) -> dict[str, HostArray]:
+    """All inputs of the shape of `due` that are not integers, the nearest first: for what is tried in one pass."""
+    arrays = ((key, np.asarray(x)) for key, x in stretch.inputs.items())
+    return {key: float64(x) for key, x in arrays if x.shape == due.shape and x.dtype.kind == "f"}
 
 
 def leaf_name(path: str) -> str:
@@ -64,3 +76,21 @@ def bases(stretch: Stretch) -> Iterator[tuple[str, HostArray]]:
                     bias = named_parameter(stretch.parameters, ("bias", "b"))
                     if bias is not None and bias.shape == due[-1:]:
                         yield f"{key} · {name} + b", x @ matrix + bias
+
+
+def rearranged(stretch: Stretch) -> Iterator[tuple[str, HostArray]]:
+    """The nearest inputs of as many entries as the value has, in its shape: with their axes in another order, or flattened."""
+    due = np.shape(stretch.expected)
+    for key, x in floating(stretch).items():
+        if x.size != prod(due) or x.ndim > MOST_AXES:
+            continue
+        for view in (*views(x.shape, due), *_flattened(x.shape, due)):
+            if not view.is_identity:
+                yield key, view.of(x)
+
+
+def _flattened(given: tuple[int, ...], due: tuple[int, ...]) -> Iterator[View]:
+    """The axes behind the first in every order, and reshaped."""
+    if sorted(given) != sorted(due):
+        for axes in list(permutations(range(1, len(given))))[1:]:
+            yield View(given, (0, *axes), due)

@@ -25,7 +25,7 @@ def dropout_causes(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
     for full, thinned, who in ((expected, found, "{port}"), (found, expected, "{reference}")):
         rate = _rate(full, thinned, evidence.allowance)
         if rate is not None:
-            off = "evaluation mode" if who == "{port}" else "training mode"
+            off = f"put {who} into evaluation mode"
             share, scale = rate
             words = f"{who} drops {share:.0%} of the entries"
             scaled = (

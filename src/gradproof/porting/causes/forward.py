@@ -9,6 +9,7 @@ from gradproof.porting.causes.attention import attention_causes
 from gradproof.porting.causes.convolutions import convolution_causes
 from gradproof.porting.causes.dropping import dropout_causes
 from gradproof.porting.causes.evidence import Evidence
+from gradproof.porting.causes.exchanges import exchange_causes
 from gradproof.porting.causes.linear import linear_causes
 from gradproof.porting.causes.norms import norm_causes
 from gradproof.porting.causes.orders import order_causes
@@ -16,8 +17,11 @@ from gradproof.porting.causes.placements import placement_causes
 from gradproof.porting.causes.pooling import pooling_causes
 from gradproof.porting.causes.precision import precision_causes
 from gradproof.porting.causes.recurrent import recurrent_causes
-from gradproof.porting.causes.scales import bias_causes, residual_causes, scale_causes
+from gradproof.porting.causes.residuals import residual_causes
+from gradproof.porting.causes.roundings import rounding_causes
+from gradproof.porting.causes.scales import bias_causes, scale_causes
 from gradproof.porting.causes.softmaxes import softmax_causes
+from gradproof.porting.causes.tables import table_causes
 from gradproof.porting.stretch import Cause, Stretch
 
 _FAMILIES: tuple[Callable[[Stretch, Evidence], Iterator[Cause]], ...] = (
@@ -28,6 +32,7 @@ _FAMILIES: tuple[Callable[[Stretch, Evidence], Iterator[Cause]], ...] = (
     bias_causes,
     residual_causes,
     dropout_causes,
+    table_causes,
     order_causes,
     linear_causes,
     convolution_causes,
@@ -35,6 +40,8 @@ _FAMILIES: tuple[Callable[[Stretch, Evidence], Iterator[Cause]], ...] = (
     attention_causes,
     recurrent_causes,
     placement_causes,
+    exchange_causes,
+    rounding_causes,
     precision_causes,
 )
 """Those that identify what each side computes come before those that only relate the two; `precision_causes` is last, for a

@@ -94,7 +94,13 @@ def _cause(words: str, evidence: Evidence, differs: HostArray) -> Cause:
         f"the gradients differ only where {words}, a kink: {plain(one)} in {{reference}} and {plain(other)} in {{port}} "
         f"at the first of them, another convention{known}"
     )
-    return Cause("GP109", says, "nothing is wrong; move the point off the kink", other)
+    finite = np.isfinite([one, other]).all()
+    remedy = (
+        "nothing is wrong; move the point off the kink"
+        if finite
+        else "NaN spreads: keep the point off the kink, or take the root of something that is never 0"
+    )
+    return Cause("GP109", says, remedy, other)
 
 
 def _known(words: str, one: float, other: float) -> str:

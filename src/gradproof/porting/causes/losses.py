@@ -180,7 +180,7 @@ def _regressions(y: HostArray, t: HostArray) -> Iterator[_Terms]:
 def _classifications(y: HostArray, t: HostArray) -> Iterator[_Terms]:
     if t.dtype.kind not in "iu":
         return
-    for logits in (y, np.moveaxis(y, 1, -1) if y.ndim > 2 else y):
+    for logits, classes in ((y, y.ndim - 1), (np.moveaxis(y, 1, -1) if y.ndim > 2 else y, 1)):
         if logits.shape[:-1] != t.shape or not t.size or t.max() >= logits.shape[-1]:
             continue
         kept = t != IGNORED
@@ -190,7 +190,19 @@ def _classifications(y: HostArray, t: HostArray) -> Iterator[_Terms]:
             "cross-entropy of probabilities": np.log(np.maximum(logits, _TINY)),
             "cross-entropy of log-probabilities (no log-softmax)": logits,
             "cross-entropy of a softmax taken twice": log_softmax(np.exp(log_softmax(logits))),
+            **_of_another_axis(y, classes),
         }
         for words, log in rows.items():
             picked = -np.take_along_axis(log, place, -1)[..., 0]
             yield words, np.where(kept, picked, 0.0), int(np.count_nonzero(kept))
+
+
+def _of_another_axis(y: HostArray, classes: int) -> dict[str, HostArray]:
+    """Log-probabilities that add up to one along an axis that is not that of the classes; the classes last."""
+    return {
+        f"cross-entropy with the softmax over axis {axis}, not over the classes (axis {classes})": np.moveaxis(
+            log_softmax(y, axis), classes, -1
+        )
+        for axis in range(y.ndim)
+        if axis != classes and y.shape[axis] > 1
+    }

@@ -58,7 +58,7 @@ def _statistics(reference: Form, port: Form) -> _Told | None:
         return None
     kinds = {True: "the running statistics", False: "those of the batch"}
     says = f"{{reference}} normalises with {kinds[reference.running]}, {{port}} with {kinds[port.running]}"
-    return "GP205", says, "evaluation mode" if reference.running else "training mode", nan
+    return "GP205", says, "put both into one mode", nan
 
 
 def _groups(reference: Form, port: Form) -> _Told | None:

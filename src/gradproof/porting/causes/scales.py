@@ -1,6 +1,6 @@
-"""The port's value as a simple function of the reference's: a factor, a constant, a residual too many."""
+"""The port's value as a simple function of the reference's: a factor, a constant, a parameter that one side adds."""
 
-__all__ = ["bias_causes", "residual_causes", "scale_causes", "sizes_of"]
+__all__ = ["bias_causes", "scale_causes", "sizes_of"]
 
 from collections.abc import Iterator
 from itertools import chain
@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.causes.bases import along, like
+from gradproof.porting.causes.bases import along
 from gradproof.porting.causes.evidence import Evidence, float64
 from gradproof.porting.causes.numbers import name_factor, plain
 from gradproof.porting.stretch import Cause, Stretch
@@ -74,24 +74,3 @@ def bias_causes(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
             if evidence.is_found(evidence.expected + laid):
                 yield Cause("GP221", f"{{port}} adds {path}, {{reference}} does not", f"leave {path} out")
                 return
-
-
-def residual_causes(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
-    """An input added on one side only, or with another weight."""
-    if not (np.isfinite(evidence.expected).all() and np.isfinite(evidence.found).all()):
-        return
-    difference = evidence.found - evidence.expected
-    for key, x in like(stretch, stretch.expected).items():
-        weight = _factor(x, difference)
-        if weight is None or x.size < FEWEST or not evidence.is_found(evidence.expected + weight * x):
-            continue
-        if abs(weight + 1.0) < 1e-6:
-            yield Cause(
-                "GP235", f"{{port}} does not add {key} (a missing residual connection)", f"add {key}", 0.0
-            )
-        elif abs(weight - 1.0) < 1e-6:
-            yield Cause("GP235", f"{{port}} adds {key} once more than {{reference}}", f"leave {key} out", 1.0)
-        else:
-            short = plain(weight)
-            yield Cause("GP235", f"{{port}} has {short} × {key} more than {{reference}}", "", weight)
-        return

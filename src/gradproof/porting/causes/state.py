@@ -71,11 +71,11 @@ def _one(start: HostArray, due: HostArray, came: HostArray) -> Cause | None:
         return Cause(
             "GP243",
             "{port} does not update the running statistics (evaluation mode, or frozen)",
-            "training mode",
+            "put both into one mode",
         )
     if np.array_equal(due, start):
         return Cause(
-            "GP243", "{port} updates the running statistics, {reference} does not", "evaluation mode"
+            "GP243", "{port} updates the running statistics, {reference} does not", "put both into one mode"
         )
     return None
 
@@ -128,7 +128,7 @@ def _named(reference: _Update, port: _Update, n: int) -> Cause | None:
         return Cause(
             "GP242",
             says,
-            f"ddof={int(reference.unbiased)}",
+            f"ddof={int(reference.unbiased)} where the layer has such an option; else a layer of your own, or ignore=('buffer',)",
             (n - 1) / n if reference.unbiased else n / (n - 1),
         )
     return None

@@ -2,7 +2,7 @@
 
 __all__ = ["Against", "OutputPair", "output_pairs"]
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -13,7 +13,7 @@ from gradproof.porting.comparing.align import Pair, align
 from gradproof.porting.comparing.bars import Gap, Rounded, gap
 from gradproof.porting.comparing.likeness import best_view
 from gradproof.porting.comparing.sides import Side
-from gradproof.porting.layouts.layout import Layout
+from gradproof.porting.layouts.layout import Layout, Move
 from gradproof.porting.port import Forced, NotRunnableError, Run, Seen
 from gradproof.porting.views import View
 from gradproof.verdict import Verdict
@@ -29,8 +29,10 @@ class OutputPair:
 
 
 def output_pairs(reference: Run, port: Run) -> tuple[OutputPair, ...]:
-    """Outputs in order, as far as both have some."""
-    both = zip(reference.outputs.items(), port.outputs.items(), strict=False)
+    """Outputs of one name where both have the same names; else in order, as far as both have some."""
+    named = set(reference.outputs) == set(port.outputs)
+    others = [(path, port.outputs[path]) for path in reference.outputs] if named else port.outputs.items()
+    both = zip(reference.outputs.items(), others, strict=False)
     return tuple(OutputPair(ours, theirs, best_view(x, y)[1]) for (ours, x), (theirs, y) in both)
 
 
@@ -76,7 +78,7 @@ class Against:
         return {
             pair: gap(
                 self.reference.cotangents[pair.reference],
-                _back(pair, theirs.value, theirs.relative),
+                theirs.like(pair.view.back(theirs.value)),
             )
             for pair in self.pairs
             if pair.reference in self.reference.cotangents
@@ -87,22 +89,20 @@ class Against:
         """A node's value in a run of the port, against the reference's."""
         ours = self.reference.values[pair.reference]
         found = run.by_key[pair.port].value
-        return gap(ours, _back(pair, found, self.port.values[pair.port].relative))
+        return gap(ours, self.port.values[pair.port].like(pair.view.back(in_double(found))))
 
     def output_gap(self, pair: OutputPair) -> Gap | None:
         """An output; None where the shapes differ."""
         if pair.view is None:
             return None
         theirs = self.port.outputs[pair.port]
-        return gap(
-            self.reference.outputs[pair.reference], Rounded(pair.view.back(theirs.value), theirs.relative)
-        )
+        return gap(self.reference.outputs[pair.reference], theirs.like(pair.view.back(theirs.value)))
 
     @cached_property
     def gradients(self) -> dict[str, Rounded]:
         """The reference's, by its path."""
         given = self.reference.double.gradients or {}
-        return {path: self.reference.rounded(partial(_gradient, path=path)) for path in given}
+        return {path: self.reference.gradient(path) for path in given}
 
     @cached_property
     def pulled(self) -> dict[str, Rounded]:
@@ -160,8 +160,8 @@ class Against:
         """Cotangents in two runs; zero where a run has none."""
         return {
             pair: gap(
-                Rounded(_cotangent(ours, pair.reference), self.reference.cotangents[pair.reference].relative),
-                _back(pair, _cotangent(theirs, pair.port), self.port.cotangents[pair.port].relative),
+                self.reference.cotangents[pair.reference].like(_cotangent(ours, pair.reference)),
+                self.port.cotangents[pair.port].like(pair.view.back(_cotangent(theirs, pair.port))),
             )
             for pair in self.backward
         }
@@ -171,8 +171,8 @@ class Against:
         pulled, given = self.pull(theirs), ours.gradients or {}
         return {
             path: gap(
-                Rounded(in_double(given[path]), self.gradients[path].relative),
-                Rounded(pulled[path], self.pulled[path].relative),
+                self.gradients[path].like(given[path]),
+                self.pulled[path].like(pulled[path]),
             )
             for path in self.gradient_gaps
             if path in pulled and path in given
@@ -183,14 +183,12 @@ class Against:
         ours, theirs = _loss(self.reference), _loss(self.port)
         return None if ours is None or theirs is None else gap(ours, theirs)
 
-    def buffer_gaps(self, expected: Mapping[str, HostArray]) -> dict[str, Gap]:
-        """What is not trained, after the run, against the reference's in the port's layout; by the port's path."""
-        ours = max((x.relative for x in self.reference.values.values()), default=0.0)
-        return {
-            path: gap(Rounded(x, ours), self.port.rounded(partial(_buffer, path=path)))
-            for path, x in expected.items()
-            if path in self.port.double.buffers
-        }
+    def buffer_gap(self, move: Move, expected: HostArray, found: HostArray | None = None) -> Gap:
+        """What is not trained, after the run (or as it was `found` after another), against the reference's in the port's layout."""
+        sources = {piece.source for piece in move.pieces} & set(self.reference.double.buffers)
+        errors = tuple(error for path in sorted(sources) for error in self.reference.buffer(path).errors)
+        theirs = self.port.buffer(move.target)
+        return gap(Rounded(expected, errors), theirs if found is None else theirs.like(found))
 
 
 def _loss(side: Side) -> Rounded | None:
@@ -199,14 +197,6 @@ def _loss(side: Side) -> Rounded | None:
 
 def _loss_of(run: Run) -> HostArray | None:
     return None if run.loss is None else np.asarray(run.loss)
-
-
-def _gradient(run: Run, path: str) -> HostArray | None:
-    return None if run.gradients is None else run.gradients.get(path)
-
-
-def _buffer(run: Run, path: str) -> HostArray | None:
-    return run.buffers.get(path)
 
 
 def _forced(pair: Pair, node: Seen) -> Forced:
@@ -221,7 +211,3 @@ def _silenced(forced: Forced) -> Forced:
 def _cotangent(run: Run, key: str) -> HostArray:
     node = run.by_key[key]
     return in_double(np.zeros(node.value.shape) if node.cotangent is None else node.cotangent)
-
-
-def _back(pair: Pair, found: HostArray, relative: float) -> Rounded:
-    return Rounded(pair.view.back(in_double(found)), relative)

@@ -1,6 +1,6 @@
 """Which node of one port is which of another: by role, shape, name and value, in the order of the computation."""
 
-__all__ = ["Pair", "align"]
+__all__ = ["Pair", "align", "call_of", "slot_of"]
 
 import re
 from collections import Counter
@@ -79,15 +79,29 @@ Taken = tuple[set[tuple[int, int]], set[int], set[int]]
 
 
 def _returned(
-    ours: Sequence[Seen], theirs: Sequence[Seen], likely: Mapping[tuple[int, int], object]
+    ours: Sequence[Seen], theirs: Sequence[Seen], likely: Mapping[tuple[int, int], tuple[float, View]]
 ) -> list[tuple[int, int]]:
-    """What the whole returns, by position."""
+    """What the whole returns, by value, else by position, where it is called once: a cell may be called for every step."""
     sides = [
         {slot_of(node): i for i, node in enumerate(nodes) if not node.name and node.role == "output"}
         for nodes in (ours, theirs)
+        if not _repeated(nodes)
     ]
-    both = ((i, sides[1].get(slot)) for slot, i in sides[0].items())
-    return [(i, j) for i, j in both if j is not None and (i, j) in likely]
+    if len(sides) < 2:
+        return []
+    chosen = []
+    for slot, i in sides[0].items():
+        same = [j for j in sides[1].values() if (i, j) in likely and likely[i, j][0] > 1 - EQUAL]
+        j = sides[1].get(slot) if not same or sides[1].get(slot) in same else same[0]
+        if j is not None and (i, j) in likely:
+            chosen.append((i, j))
+    twice = Counter(j for _, j in chosen)
+    return [(i, j) for i, j in chosen if twice[j] == 1]
+
+
+def _repeated(nodes: Sequence[Seen]) -> bool:
+    """Whether the whole is called more than once: a cell, in a loop."""
+    return any(not node.name and "#" in node.key for node in nodes)
 
 
 def _of_inputs(
@@ -99,27 +113,46 @@ def _of_inputs(
     """Inputs of the calls of modules whose outputs are pairs, by position, where both take as many.
 
     What goes back through the input of a fused projection is the sum of what goes back through those of separate ones:
-    inputs of modules that are not each other's are none either.
+    inputs of modules that are not each other's are none either. Nor are those of a dropout that is off and of the layer before
+    it, whose outputs are one value, or of an attention and its output projection.
     """
     mine, other = _inputs_of_calls(ours), _inputs_of_calls(theirs)
     usual, (equal, rows, columns) = known
     views: Cells = {}
     for i, j in chosen:
-        given = mine.get(_call(ours[i]), []), other.get(_call(theirs[j]), [])
+        given = mine.get(call_of(ours[i]), []), other.get(call_of(theirs[j]), [])
         if "tap" in (ours[i].role, theirs[j].role) or len(given[0]) != len(given[1]):
             continue
+        alien = _alien(ours[i], theirs[j])
+        if alien and _passes_on(ours, i, given[0]) != _passes_on(theirs, j, given[1]):
+            continue
+        sure = alien and best_view(ours[i].value, theirs[j].value)[0] > ALIKE
         for k, m in zip(*given, strict=True):
             likeness, view = best_view(ours[k].value, theirs[m].value)
-            namesakes = _alike(ours[k].name, theirs[m].name) >= NAMESAKES
-            if view is None or not (namesakes or (k, m) in equal or not (k in rows or m in columns)):
+            exact = (k, m) in equal
+            free = _alike(ours[k].name, theirs[m].name) >= NAMESAKES or not (k in rows or m in columns)
+            if view is None or not (exact or free) or (sure and likeness <= ALIKE):
                 continue
             found = likeness, view
-            exact = (k, m) in equal
             views[k, m] = view if exact else _as_usual(ours[k].value, theirs[m].value, usual, found)[1]
     return views
 
 
-def _call(node: Seen) -> tuple[str, str]:
+def _alien(ours: Seen, theirs: Seen) -> bool:
+    """Whether two modules may be of two sorts, of which one does no more than the last part of the other: neither the kind nor
+    the name is the same.
+    """
+    same = bool(ours.kind) and _kind(ours.kind) == _kind(theirs.kind)
+    return not same and _alike(ours.name, theirs.name) < NAMESAKES
+
+
+def _passes_on(nodes: Sequence[Seen], output: int, inputs: Sequence[int]) -> bool:
+    """Whether a module hands on what it is given: a dropout that is off."""
+    value = nodes[output].value
+    return any(np.array_equal(nodes[at].value, value, equal_nan=True) for at in inputs)
+
+
+def call_of(node: Seen) -> tuple[str, str]:
     """Module, and which of its calls: of "ln#2" and "ln[1] input#2" the second."""
     return node.name, node.key.rpartition("#")[2] if "#" in node.key.removeprefix(node.name) else "1"
 
@@ -134,7 +167,7 @@ def _inputs_of_calls(nodes: Sequence[Seen]) -> dict[tuple[str, str], list[int]]:
     calls: dict[tuple[str, str], list[int]] = {}
     for i, node in enumerate(nodes):
         if node.role == "input":
-            calls.setdefault(_call(node), []).append(i)
+            calls.setdefault(call_of(node), []).append(i)
     return calls
 
 
@@ -151,10 +184,11 @@ def _likely(
     equal = {cell for cell, (likeness, _) in every.items() if likeness > 1 - EQUAL}
     rows, columns = {i for i, _ in equal}, {j for _, j in equal}
     usual = _usual_axes(every[cell][1] for cell in equal)
+    one_sort = _repeated(ours) == _repeated(theirs)
     likely = {}
     for (i, j), found in every.items():
-        namesakes = _alike(ours[i].name, theirs[j].name) >= NAMESAKES
-        if "input" in (ours[i].role, theirs[j].role) or not (namesakes or _first_both(ours[i], theirs[j])):
+        namesakes = _alike(ours[i].name, theirs[j].name) >= NAMESAKES and (bool(ours[i].name) or one_sort)
+        if "input" in (ours[i].role, theirs[j].role) or not _of_one_slot(ours[i], theirs[j], namesakes):
             continue
         if (i, j) in equal:
             likely[i, j] = found
@@ -163,9 +197,9 @@ def _likely(
     return likely, (equal, rows, columns)
 
 
-def _first_both(ours: Seen, theirs: Seen) -> bool:
+def _of_one_slot(ours: Seen, theirs: Seen, namesakes: bool) -> bool:
     """The last state that a recurrence returns beside its outputs is no output of its cell, though it is equal to one."""
-    return slot_of(ours) == slot_of(theirs) == 0
+    return slot_of(ours) == slot_of(theirs) and (namesakes or slot_of(ours) == 0)
 
 
 def _usual_axes(exact: Iterable[View]) -> dict[int, tuple[int, ...]]:
@@ -186,22 +220,6 @@ def _as_usual(
         return found
     view = View(given.shape, axes, due.shape)
     return max(likeness_of(given, due, view), 0.0), view
-
-
-def _of_one_module(
-    ours: Sequence[Seen], theirs: Sequence[Seen], chosen: Sequence[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """Without inputs of modules that are not each other's: what goes back through a fused projection's input is the sum of
-    what goes back through those of the separate ones.
-    """
-    same = {(ours[i].name, theirs[j].name) for i, j in chosen if ours[i].role != "input"}
-    inputs = [Counter(node.name for node in nodes if node.role == "input") for nodes in (ours, theirs)]
-    return [
-        (i, j)
-        for i, j in chosen
-        if ours[i].role != "input"
-        or ((ours[i].name, theirs[j].name) in same and inputs[0][ours[i].name] == inputs[1][theirs[j].name])
-    ]
 
 
 def _of_one_size(ours: Sequence[Seen], theirs: Sequence[Seen]) -> Iterator[tuple[int, int]]:

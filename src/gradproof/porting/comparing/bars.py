@@ -1,12 +1,30 @@
 """How far apart two ports may be: a bar for every entry, from what rounding did to each of them, and nothing configured.
 
-A port runs in float64 and in its own dtype. What its own run is off by, times the ratio of the two unit roundoffs, is
-what its float64 run can be off by: both take the same operations in the same order. (The idea is the three-tensor rule
-of compilers' accuracy gates, with the bound computed for each array and not a factor between two.)
+Three things are measured on each array of a port, and the bar is the largest of what they say:
+
+- What the port's run in its own dtype is off by, times the ratio of the two unit roundoffs: float64 takes the same operations in the
+  same order. (The idea is the three-tensor rule of compilers' accuracy gates, here as a bound for every array.)
+- What float64 makes of a point that is moved by a few units in the last place: every rounding on the way is drawn anew.
+- Whether something is rounded to a coarser dtype inside: then second differences over a small distance do not fall with it.
+
+An error is measured relative to the size of an entry, and as it is: of the two bounds the smaller one counts.
 """
 
-__all__ = ["DOUBLE", "Gap", "Rounded", "gap"]
+__all__ = [
+    "DOUBLE",
+    "FLOOR",
+    "NOTHING",
+    "Error",
+    "Gap",
+    "Rounded",
+    "Samples",
+    "exactly",
+    "gap",
+    "gap_within",
+    "typical",
+]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -19,62 +37,171 @@ from gradproof.verdict import Verdict
 DOUBLE = UNIT_ROUNDOFF["float64"]
 
 SAFETY = 16.0
-"""On the error that is scaled down from the own run."""
+"""On the error that is scaled down from the own run, and on the coarser dtype."""
 
-COARSE, COARSEST = 1e-11, 2.0**-6
-"""Between the two, second differences are roundings to a coarser dtype inside: below is float64's own, above no dtype's."""
-
-MOST = 0.75
-"""Share of the entries whose second differences have to be so coarse."""
+REDRAWN = 8.0
+"""On the error that two other draws of float64's roundings show. With 4 one of 400 stages of equal pairs exceeded its bar, by a tenth."""
 
 FLOOR = 64.0
-"""Units in the last place of an entry that two frameworks may differ by where the own run happened to be exact."""
+"""Units in the last place of an entry that two frameworks may differ by where all that was measured happened to be exact."""
+
+COARSE, COARSEST = 1e-11, 2.0**-16
+"""Between the two, second differences may be roundings to float32 inside: below is float64's own, above no float32's. (Of numbers that
+are rounded to bfloat16 so small a move changes one in a thousand.)"""
+
+NOTHING = 1e-11
+"""Share of what it was computed from below which a value is what cancelling left."""
+
+DIGITS = 4.0
+"""Units in the last place of the terms that cancelling leaves."""
+
+ANY = 1e300
+"""Relative error that is no bound."""
+
+GROWS = 2.5
+"""By how much they grow at twice the distance: curvature by 4, roundings by 1."""
+
+MOST = 0.75
+"""Share of the entries whose second differences have to be so coarse. A few large ones are kinks."""
+
+Moved = tuple[HostArray | None, ...]
+"""An array in two runs, to either side of the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Two bounds of one error: relative to the size of an entry, and as it is."""
+
+    relative: float
+    absolute: float = inf
+
+    def of(self, sizes: HostArray) -> HostArray:
+        """Bound of every entry."""
+        with np.errstate(over="ignore"):
+            return np.minimum(self.relative * sizes, self.absolute)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """An array in the other runs of a port."""
+
+    own: HostArray | None = None
+    """In its own dtype."""
+    roundoff: float = DOUBLE
+    """Unit roundoff of that."""
+    redrawn: Moved | None = None
+    """In float64, at points a few units in the last place away."""
+    moved: Moved | None = None
+    """In float64, at a distance that changes a float32 now and then."""
+    further: Callable[[], Moved | None] = lambda: None
+    """Twice as far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rounded:
-    """An array of a port's float64 run, and the largest relative error that rounding can have brought into it."""
+    """An array of a port's float64 run, and what rounding can have brought into it."""
 
     value: HostArray
-    relative: float
+    errors: tuple[Error, ...] = ()
+    own: float = 0.0
+    """Largest error of the own run, relative to the sizes of the entries."""
 
     @classmethod
-    def of(
-        cls,
-        double: HostArray,
-        own: HostArray | None,
-        roundoff: float,
-        moved: tuple[HostArray | None, ...] | None = None,
-    ) -> "Rounded":
-        """From the run in float64; that in the own dtype, of this unit roundoff; and two to either side of the point."""
+    def of(cls, double: HostArray, samples: Samples) -> "Rounded":
+        """From the run in float64 and the others."""
         double = in_double(double)
-        relative = 0.0
-        if own is not None and own.shape == double.shape:
-            relative = _largest(in_double(own) - double, double) * DOUBLE / roundoff
-        if moved is not None:
-            forth, back = moved
-            if forth is not None and back is not None:
-                with np.errstate(invalid="ignore", over="ignore"):
-                    second = in_double(forth) - 2 * double + in_double(back)
-                relative = max(relative, _coarse(_shares(second, double)))
-        return cls(double, relative)
+        errors, own = [], 0.0
+        if samples.own is not None and samples.own.shape == double.shape:
+            off = np.abs(_difference(samples.own, double))
+            own = _largest(_shares(off, double))
+            scaled = SAFETY * DOUBLE / samples.roundoff
+            errors.append(Error(scaled * own, scaled * _largest(off)))
+        if samples.redrawn is not None and samples.redrawn[0] is not None and samples.redrawn[1] is not None:
+            # The nearer of the two: at a kink one side of the point is another piece of the function.
+            off = np.fmin(*(np.abs(_difference(x, double)) for x in samples.redrawn if x is not None))
+            off = _without_kinks(off, double)
+            errors.append(Error(REDRAWN * _largest(_shares(off, double)), REDRAWN * _largest(off)))
+        errors.append(Error(SAFETY * _coarse(double, samples.moved, samples.further)))
+        return cls(double, tuple(errors), own)
+
+    def like(self, value: HostArray) -> "Rounded":
+        """Another value of the same array, or this in another order of axes."""
+        return Rounded(in_double(value), self.errors, self.own)
+
+    def beside(self, scale: float) -> "Rounded":
+        """The same, computed from numbers of this size: no better known than their last digits."""
+        return Rounded(self.value, (*self.errors, Error(ANY, DIGITS * DOUBLE * scale)), self.own)
+
+    def bars(self, sizes: HostArray) -> HostArray:
+        """How far each entry can be off, where they are of these sizes."""
+        return np.maximum.reduce([error.of(sizes) for error in self.errors] or [np.zeros(sizes.shape)])
+
+    @property
+    def all_bars(self) -> HostArray:
+        """How far each entry can be off."""
+        sizes = np.abs(self.value) + typical(self.value)
+        return self.bars(sizes) + FLOOR * DOUBLE * sizes
 
 
-def _coarse(second: HostArray) -> float:
-    """How coarse most second differences are. A few large ones are kinks, which one side of the point meets and the other not."""
-    usual = float(np.quantile(second, MOST)) if second.size else 0.0
-    return usual if COARSE < usual < COARSEST else 0.0
+def _difference(one: HostArray, other: HostArray) -> HostArray:
+    """Where both are finite; elsewhere NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = in_double(one) - other
+    return np.where(np.isfinite(difference), difference, np.nan)
 
 
-def _largest(errors: HostArray, values: HostArray) -> float:
-    return float(np.max(_shares(errors, values), initial=0.0))
+def _without_kinks(off: HostArray, double: HostArray) -> HostArray:
+    """Where most entries hardly move, those that do are at kinks: a framework may give the mean of both sides there."""
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        shares = off / (np.abs(double) + typical(double))
+    sound = shares[np.isfinite(shares)]
+    if not sound.size or float(np.median(sound)) >= COARSEST:
+        return off  # all of it is rounding
+    return np.where(shares < COARSEST, off, 0.0)
+
+
+def _coarse(double: HostArray, moved: Moved | None, further: Callable[[], Moved | None]) -> float:
+    """How coarse the dtype is that something was rounded to inside; 0 if nothing was. What grows with the square of the
+    distance is curvature.
+    """
+    near = _second(double, moved)
+    usual = _usual(near)
+    if not COARSE < usual < COARSEST:
+        return 0.0
+    if _usual(_second(double, further())) >= GROWS * usual:
+        return 0.0
+    return float(np.max(near[near < COARSEST]))
+
+
+def _usual(shares: HostArray) -> float:
+    return float(np.quantile(shares, MOST)) if shares.size else 0.0
+
+
+def _second(double: HostArray, moved: Moved | None) -> HostArray:
+    """Second differences relative to the sizes of the entries, where something is not zero."""
+    if moved is None or moved[0] is None or moved[1] is None:
+        return np.zeros(0)
+    second = np.abs(_difference(moved[0], double) + _difference(moved[1], double))
+    lives = (second != 0) | (double != 0)
+    return _shares(second[lives], double[lives])
+
+
+def _largest(errors: HostArray) -> float:
+    return float(np.max(errors[np.isfinite(errors)], initial=0.0))
 
 
 def _shares(errors: HostArray, values: HostArray) -> HostArray:
-    """Errors that are finite, relative to the sizes of the values."""
+    """Errors that are finite, relative to the sizes of the values, or to the typical one: an entry is a sum of others."""
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        shares = np.abs(errors) / _sizes(values)
+        shares = errors / (np.abs(values) + typical(values))
     return shares[np.isfinite(shares)]
+
+
+def typical(x: HostArray) -> float:
+    """Median size of the entries that are finite and not zero; 0 if all are zero."""
+    sizes = np.abs(x)[np.isfinite(x)]
+    sizes = sizes[sizes > 0]
+    return float(np.median(sizes)) if sizes.size else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +227,22 @@ class Gap:
         return self.gap / self.bar if self.bar > 0 else inf
 
 
-def _sizes(x: HostArray) -> HostArray:
-    """What the rounding of each entry is measured in: its size, and at least the typical one, for it is a sum of others."""
-    return np.abs(x) + typical(x)
-
-
-def typical(x: HostArray) -> float:
-    """Median size of the entries that are finite and not zero; 0 if all are zero."""
-    sizes = np.abs(x)[np.isfinite(x)]
-    sizes = sizes[sizes > 0]
-    return float(np.median(sizes)) if sizes.size else 0.0
-
-
 def gap(expected: Rounded, found: Rounded) -> Gap:
     """The reference's array and the port's, of one shape. NaN and infinities have to be the same ones."""
     a, b = expected.value, found.value
-    scale = max(typical(a), typical(b))
+    with np.errstate(invalid="ignore", over="ignore"):
+        sizes = np.maximum(np.abs(a), np.abs(b)) + max(typical(a), typical(b))
+        bars = expected.bars(sizes) + found.bars(sizes) + FLOOR * DOUBLE * sizes
+    return gap_within(a, b, bars)
+
+
+def gap_within(a: HostArray, b: HostArray, bars: HostArray) -> Gap:
+    """Two arrays, and how far apart each entry of them may be."""
     if a.size == 0:
         return Gap(Verdict.AGREES, 0.0, 0.0, 0.0, None, 0.0, 0.0, 0.0)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        differences = np.abs(a - b)
-        sizes = np.maximum(np.abs(a), np.abs(b)) + scale
-        bars = (SAFETY * (expected.relative + found.relative) + FLOOR * DOUBLE) * sizes
-        differences = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, differences)
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        differences = np.where(same, 0.0, np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)))
         differences = np.where(np.isnan(differences), np.inf, differences)
         excess = np.where(differences == 0, 0.0, differences / np.where(np.isfinite(bars), bars, 0.0))
     worst = np.unravel_index(int(np.argmax(excess)), a.shape)
@@ -131,9 +251,14 @@ def gap(expected: Rounded, found: Rounded) -> Gap:
         verdict=Verdict.DISAGREES if above.any() else Verdict.AGREES,
         gap=float(differences[worst]),
         bar=float(bars[worst]),
-        scale=scale,
+        scale=max(typical(a), typical(b)),
         worst=tuple(map(int, worst)),
         expected=float(a[worst]),
         found=float(b[worst]),
         share=float(np.mean(above)),
     )
+
+
+def exactly(x: HostArray, roundoff: float) -> Rounded:
+    """An array that was not computed: right to the last digit of a dtype of this unit roundoff."""
+    return Rounded(in_double(x), (Error(roundoff),) if roundoff > DOUBLE else ())

@@ -22,7 +22,8 @@ from gradproof.porting.causes.steps import causes_of_step
 from gradproof.porting.comparing.against import Against
 from gradproof.porting.comparing.align import Pair
 from gradproof.porting.comparing.blame import Blame
-from gradproof.porting.comparing.stages import label, stepped_sides
+from gradproof.porting.comparing.findings import label
+from gradproof.porting.comparing.lasting import stepped_sides
 from gradproof.porting.comparing.stretches import gradient_stretch, stretch_of
 from gradproof.porting.layouts.layout import Move
 from gradproof.porting.stretch import Cause
@@ -112,7 +113,13 @@ def _parameters(ground: _Ground) -> Iterator[_Told]:
     expected = against.layout.apply(leaves)
     for finding in ground.wrong("parameter"):
         path = finding.leaf or ""
-        if finding.reason is Reason.MISSING:
+        if finding.reason is Reason.MISSING and against.layout.unmatched and against.layout.unused:
+            yield _Told(
+                path,
+                (),
+                f"{path}: no layout was found for it; give one: layout={{port's path: reference's path}}",
+            )
+        elif finding.reason is Reason.MISSING:
             says = f"{finding.detail}: one side has a parameter that the other has not"
             yield _Told(path, (Cause(NO_COUNTERPART, says, "add it, or leave it out, in {port}"),))
         elif path not in moves or finding.detail:
@@ -199,19 +206,18 @@ def _backward(ground: _Ground) -> Iterator[_Told]:
 
 
 def _buffers(ground: _Ground) -> Iterator[_Told]:
-    """Running statistics, by module of the reference."""
+    """Running statistics, by module of the reference; where the port was run on the reference's inputs, as they are then."""
     against = ground.against
-    wrong = {finding.leaf for finding in ground.wrong("buffer")}
     before, after = against.reference.all_leaves, against.reference.double.buffers
+    found = (against.local or against.port.double).buffers
     held = against.layout.inverse_apply(
-        {**against.port.all_leaves, **{k: in_double(x) for k, x in against.port.double.buffers.items()}}
+        {**against.port.all_leaves, **{k: in_double(x) for k, x in found.items()}}
     )
     by_module: dict[str, list[str]] = {}
-    for move in against.layout.moves:
-        if label(move) in wrong and move.pieces:
-            by_module.setdefault(move.pieces[0].source.rpartition(".")[0], []).extend(
-                piece.source for piece in move.pieces
-            )
+    for move in _wrong_statistics(ground):
+        by_module.setdefault(move.pieces[0].source.rpartition(".")[0], []).extend(
+            piece.source for piece in move.pieces
+        )
     for module, paths in by_module.items():
         yield _asked(
             module or "(whole)",
@@ -222,6 +228,23 @@ def _buffers(ground: _Ground) -> Iterator[_Told]:
             _input_of(against, module),
             *_settings(against, module),
         )
+
+
+def _wrong_statistics(ground: _Ground) -> list[Move]:
+    """Those that differ on the reference's inputs too."""
+    against = ground.against
+    wrong = {finding.leaf for finding in ground.wrong("buffer") if finding.reason is not Reason.MISSING}
+    moves = [move for move in against.layout.moves if label(move) in wrong and move.pieces]
+    if against.local is None or not moves:
+        return moves
+    after = {k: in_double(x) for k, x in against.reference.double.buffers.items()}
+    expected = against.layout.apply({**against.reference.all_leaves, **after})
+    gaps = {
+        move: against.buffer_gap(move, expected[move.target], against.local.buffers[move.target])
+        for move in moves
+        if move.target in against.local.buffers
+    }
+    return [move for move, one in gaps.items() if one.verdict is Verdict.DISAGREES]
 
 
 def _input_of(against: Against, module: str) -> HostArray | None:

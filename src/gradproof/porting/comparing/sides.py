@@ -12,7 +12,7 @@ import numpy as np
 
 from gradproof.arrays import HostArray, in_double
 from gradproof.point import UNIT_ROUNDOFF
-from gradproof.porting.comparing.bars import DOUBLE, Rounded
+from gradproof.porting.comparing.bars import DOUBLE, NOTHING, Rounded, Samples, typical
 from gradproof.porting.port import Call, NotRunnableError, Port, Run
 from gradproof.progress import Meter
 from gradproof.trees import flatten
@@ -23,9 +23,13 @@ PERTURBED = 2.0**-24
 AUTOMATIC = ("torch", "jax", "flax", "equinox")
 """Frameworks that know every cotangent. A backward pass that is written by hand knows those it tells."""
 
-NUDGED = 2.0**-26
-"""Relative change that shows a lower precision inside: a second difference over it is 2⁻⁵² of a smooth value, but the last
-digit of float32 wherever something is rounded to it (every fourth number changes its rounding)."""
+UNITS = 2.0**-50
+"""Relative change after which every rounding on the way is another one: 2 to 4 units in the last place."""
+
+NUDGED = 2.0**-24
+"""Relative change that shows a lower precision inside: a second difference over it is 2⁻⁴⁸ of a smooth value, but the last
+digit of float32 wherever something is rounded to it. (At 2⁻²⁶ only every fourth number changes its rounding: what most entries
+do is chance then.)"""
 
 
 @dataclass
@@ -98,14 +102,42 @@ class Side:
 
     @property
     def dtype(self) -> str:
-        """Of its parameters: the coarsest of them; "float64" where there are none."""
-        dtypes = {str(leaf.dtype) for leaf in self.port.parameters.values()} & set(UNIT_ROUNDOFF)
-        return max(dtypes, key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float64")
+        """Of its parameters and buffers: the coarsest of them; where there are none, of its outputs."""
+        leaves = {**self.port.parameters, **self.port.buffers}.values()
+        dtypes = {str(leaf.dtype) for leaf in leaves} or self._output_dtypes
+        coarsest = max(dtypes & set(UNIT_ROUNDOFF), key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float64")
+        return "bfloat16" if coarsest == "float32" and self._is_brain_float else coarsest
+
+    @cached_property
+    def _output_dtypes(self) -> set[str]:
+        """In the framework's names, of its run in its own dtype."""
+        try:
+            return set(self.run(double=False, forward_only=True, watched=False).dtypes.values())
+        except NotRunnableError:
+            return set()
+
+    @cached_property
+    def _is_brain_float(self) -> bool:
+        """Whether parameters that came as float32 are bfloat16, which NumPy has not: all are such numbers, and it returns such."""
+        leaves = [np.asarray(x, dtype=np.float32) for x in self.port.parameters.values()]
+        if any(np.any(leaf.view(np.uint32) & np.uint32(0xFFFF)) for leaf in leaves):
+            return False
+        return "bfloat16" in self._output_dtypes
 
     @property
     def roundoff(self) -> float:
         """Of its own arithmetic."""
         return UNIT_ROUNDOFF[self.dtype]
+
+    @cached_property
+    def in_own_dtype(self) -> Run | None:
+        """In its own dtype, whichever that is."""
+        if self.roundoff > DOUBLE:
+            return self.own
+        try:
+            return self.run(double=False)
+        except NotRunnableError:
+            return None
 
     @property
     def error_roundoff(self) -> float:
@@ -124,11 +156,23 @@ class Side:
         return {path: in_double(leaf) for path, leaf in leaves.items()}
 
     @cached_property
+    def redrawn(self) -> tuple[Run, Run] | None:
+        """In float64, a few units in the last place to either side of the point; None if it was recorded without."""
+        return self._on_both_sides(UNITS)
+
+    @cached_property
     def moved(self) -> tuple[Run, Run] | None:
-        """In float64, a little on either side of the point; None if it was recorded."""
+        """In float64, a little on either side of the point; None if it was recorded without."""
+        return self._on_both_sides(NUDGED)
+
+    @cached_property
+    def moved_further(self) -> tuple[Run, Run] | None:
+        """Twice as far."""
+        return self._on_both_sides(2 * NUDGED)
+
+    def _on_both_sides(self, by: float) -> tuple[Run, Run] | None:
         try:
-            forth, back = (self._perturbed(sign * NUDGED) for sign in (1, -1))
-            return self.run(**forth), self.run(**back)
+            return self.run(**self._perturbed(by)), self.run(**self._perturbed(-by))
         except NotRunnableError:
             return None
 
@@ -153,9 +197,22 @@ class Side:
         double = pick(self.double)
         if double is None:
             raise ValueError(f"the port {self.name!r} has no such array in its run in float64")
-        own = None if self.own is None else pick(self.own)
-        moved = None if self.moved is None else tuple(map(pick, self.moved))
-        return Rounded.of(double, own, self.error_roundoff, moved)
+        samples = Samples(
+            own=None if self.own is None else pick(self.own),
+            roundoff=self.error_roundoff,
+            redrawn=_picked(self.redrawn, pick),
+            moved=_picked(self.moved, pick),
+            further=lambda: _picked(self.moved_further, pick),
+        )
+        return Rounded.of(double, samples)
+
+    def gradient(self, path: str) -> Rounded:
+        """Of a parameter, by the port's own path."""
+        return self.rounded(partial(_gradient, path=path))
+
+    def buffer(self, path: str) -> Rounded:
+        """What is not trained, after the run."""
+        return self.rounded(partial(_buffer, path=path))
 
     @cached_property
     def outputs(self) -> dict[str, Rounded]:
@@ -165,7 +222,8 @@ class Side:
     @cached_property
     def values(self) -> dict[str, Rounded]:
         """Of the nodes, by key."""
-        return {node.key: self.rounded(partial(_value, key=node.key)) for node in self.double.nodes}
+        found = {node.key: self.rounded(partial(_value, key=node.key)) for node in self.double.nodes}
+        return _with_cancelling(found)
 
     @cached_property
     def cotangents(self) -> dict[str, Rounded]:
@@ -176,9 +234,31 @@ class Side:
             if node.cotangent is not None
         }
         if self.double.gradients is None or self.port.framework not in AUTOMATIC:
-            return told
-        zero = {node.key: Rounded(np.zeros(node.value.shape), 0.0) for node in self.double.nodes}
-        return {**zero, **told}
+            return dict(reversed(_with_cancelling(dict(reversed(told.items()))).items()))
+        zero = {node.key: Rounded(np.zeros(node.value.shape)) for node in self.double.nodes}
+        every = {**zero, **told}
+        backwards = {node.key: every[node.key] for node in reversed(self.double.nodes)}
+        return dict(reversed(_with_cancelling(backwards).items()))
+
+
+def _with_cancelling(found: dict[str, Rounded]) -> dict[str, Rounded]:
+    """Values in the order of their computation: one that is nothing beside the one before is what that leaves when it cancels.
+
+    1 + tanh(x) far below zero is the same wrong digits in every run: no perturbation shows it.
+    """
+    before = 0.0
+    judged = {}
+    for key, rounded in found.items():
+        size = typical(rounded.value)
+        judged[key] = rounded.beside(before) if size < NOTHING * before else rounded
+        before = size
+    return judged
+
+
+def _picked(
+    runs: tuple[Run, Run] | None, pick: Callable[[Run], HostArray | None]
+) -> tuple[HostArray | None, ...] | None:
+    return None if runs is None else tuple(map(pick, runs))
 
 
 class _Counted:
@@ -193,6 +273,14 @@ class _Counted:
     def run(self, call: Call, /) -> Run:
         """As the port does."""
         return self._side.ask(replace(call, targets=self._side.targets))
+
+
+def _gradient(run: Run, path: str) -> HostArray | None:
+    return None if run.gradients is None else run.gradients.get(path)
+
+
+def _buffer(run: Run, path: str) -> HostArray | None:
+    return run.buffers.get(path)
 
 
 def _output(run: Run, path: str) -> HostArray | None:

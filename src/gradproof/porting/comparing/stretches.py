@@ -2,7 +2,7 @@
 
 __all__ = ["gradient_stretch", "stretch_of"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import nan
 from typing import Any
@@ -38,15 +38,15 @@ def stretch_of(against: Against, pair: Pair, *, backward: tuple[Run, Run] | None
         expected=in_double(ours.value),
         found=_read(pair, run),
         bar=_bar(against.value_gap(pair, run).bar, against.forward[pair].bar),
-        other_inputs=_only_the_ports(against, pair, run),
-        other_parameters=_under(port.all_leaves, theirs),
+        other_inputs={node.key: in_double(node.value) for node in _alone(against, pair, run)},
+        other_parameters=_used(port.all_leaves, theirs, _alone(against, pair, run)),
         again=_again(against, pair) if against.local else None,
     )
     return _with_cotangents(stretch, against, pair, backward) if backward else stretch
 
 
 def _bar(*bars: float) -> float:
-    return max(bar for bar in bars if bar == bar)  # noqa: PLR0124 -- NaN is the one that differs from itself
+    return max((bar for bar in bars if bar == bar), default=0.0)  # noqa: PLR0124 -- NaN is the one that differs from itself
 
 
 def _module(port: Port, node: Seen) -> Module:
@@ -81,16 +81,27 @@ def _under(leaves: Mapping[str, HostArray], node: Seen) -> dict[str, HostArray]:
     }
 
 
-def _only_the_ports(against: Against, pair: Pair, run: Run) -> dict[str, HostArray]:
-    """Nodes of the port without partner, between the pair before and this one, the nearest first."""
+def _used(leaves: Mapping[str, HostArray], node: Seen, before: Sequence[Seen]) -> dict[str, HostArray]:
+    """Leaves of the module of a node; of an input, those of the modules that have no partner before it."""
+    if node.role != "input":
+        return _under(leaves, node)
+    found: dict[str, HostArray] = {}
+    for other in before:
+        if other.role == "output" and other.name:
+            found |= _under(leaves, other)
+    return found
+
+
+def _alone(against: Against, pair: Pair, run: Run) -> list[Seen]:
+    """Nodes of the port without partner before this one, the nearest first."""
     partners = {other.port for other in against.pairs}
-    between: dict[str, HostArray] = {}
+    before: list[Seen] = []
     for node in run.nodes:
         if node.key == pair.port:
             break
         if node.key not in partners:
-            between[node.key] = in_double(node.value)
-    return dict(list(reversed(between.items()))[:MOST_INPUTS])
+            before.append(node)
+    return before[::-1][:MOST_INPUTS]
 
 
 def _again(against: Against, pair: Pair) -> Callable[[Mapping[str, HostArray]], HostArray]:
@@ -127,5 +138,31 @@ def gradient_stretch(against: Against, path: str, runs: tuple[Run, Run] | None) 
         inputs={path: value}, parameters={}, expected=value, found=value, bar=0.0,
         expected_cotangent=in_double((ours.gradients or {})[path]),
         found_cotangent=against.pull(theirs)[path],
-        cotangent_bar=against.gradient_gaps[path].bar,
+        cotangent_bar=against.gradient_gaps[path].bar, uses=_uses(against, path, ours),
     )  # fmt: skip
+
+
+def _uses(against: Against, path: str, run: Run) -> dict[str, HostArray]:
+    """What linear layers of the reference add to the gradient of a matrix, by the key of their output."""
+    shape = against.reference.all_leaves[path].shape
+    aliases = (other for other, first in against.reference.port.shared.items() if first == path)
+    modules = {one.rpartition(".")[0] for one in (path, *aliases)}
+    uses: dict[str, HostArray] = {}
+    last: dict[str, Seen] = {}
+    for node in run.nodes:
+        if node.name not in modules or node.role not in ("input", "output"):
+            continue
+        if node.role == "input":
+            last[node.name] = node
+        elif node.name in last and node.cotangent is not None:
+            outer = _outer(in_double(last[node.name].value), in_double(node.cotangent))
+            if shape in (outer.shape, outer.T.shape):
+                uses[node.key] = outer
+    return uses
+
+
+def _outer(x: HostArray, cotangent: HostArray) -> HostArray:
+    """Summed over all positions: (features of the cotangent, features of x); empty where the two have other positions."""
+    if x.ndim < 2 or x.shape[:-1] != cotangent.shape[:-1]:
+        return np.empty((0, 0))
+    return cotangent.reshape(-1, cotangent.shape[-1]).T @ x.reshape(-1, x.shape[-1])

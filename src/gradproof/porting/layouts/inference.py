@@ -3,6 +3,7 @@
 __all__ = ["as_layout", "infer_layout"]
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ from gradproof.porting.layouts.plain import orders
 from gradproof.porting.layouts.trials import infer_by_behaviour
 from gradproof.porting.layouts.values import infer_by_value
 from gradproof.porting.port import NotRunnableError, Port
+from gradproof.porting.views import views
 
 HELD = 0.5
-"""Share of the port's numbers that are the reference's, from which on it holds the reference's parameters."""
+"""Share of the port's numbers, or leaves, that are the reference's, from which on it holds the reference's parameters."""
+
+MOST_VIEWS = 24
+"""Orders of axes in which a leaf is looked for that was copied in part: all of four axes."""
 
 
 def infer_layout(
@@ -30,7 +35,7 @@ def infer_layout(
     (a square matrix that was not transposed) is part of the layout, and of what the port computes.
     """
     by_value = infer_by_value(leaves_of(reference), leaves_of(port), shared=reference.shared)
-    held = _held(by_value, leaves_of(port)) >= HELD
+    held = _held(by_value, leaves_of(reference), leaves_of(port)) >= HELD
     known = {move.target: move for move in by_value.moves if not move.alternatives} if held else {}
     if held and len(known) == len(leaves_of(port)):
         return by_value, False
@@ -46,11 +51,30 @@ def leaves_of(port: Port) -> dict[str, HostArray]:
     return {**port.parameters, **port.buffers}
 
 
-def _held(layout: Layout, leaves: Mapping[str, HostArray]) -> float:
-    """Share of the numbers in leaves of more than one value that come from the reference."""
-    telling = {path: leaf.size for path, leaf in leaves.items() if leaf.size and np.ptp(leaf) > 0}
-    total = sum(telling.values())
-    return sum(telling.get(move.target, 0) for move in layout.moves) / total if total else 0.0
+def _held(layout: Layout, ours: Mapping[str, HostArray], theirs: Mapping[str, HostArray]) -> float:
+    """Share of the numbers, or of the leaves if that is more, that come from the reference.
+
+    A leaf most of whose entries do counts as well: one row of it was copied wrongly. Constants tell nothing.
+    """
+    telling = {path: leaf for path, leaf in theirs.items() if leaf.size and np.ptp(leaf) > 0}
+    matched = {move.target for move in layout.moves} & set(telling)
+    matched |= {path for path in telling if path not in matched and _mostly(telling[path], ours)}
+    if not telling:
+        return 0.0
+    numbers = sum(leaf.size for leaf in telling.values())
+    shares = (sum(telling[path].size for path in matched) / numbers, len(matched) / len(telling))
+    return max(shares)
+
+
+def _mostly(leaf: HostArray, ours: Mapping[str, HostArray]) -> bool:
+    """Whether half of the entries are those of one leaf of the reference, in some order of its axes."""
+    single = np.asarray(leaf, dtype=np.float32)
+    return any(
+        np.mean(np.asarray(view.of(other), dtype=np.float32) == single) >= HELD
+        for other in ours.values()
+        if other.size == leaf.size
+        for view in islice(views(other.shape, leaf.shape), MOST_VIEWS)
+    )
 
 
 def _completed(

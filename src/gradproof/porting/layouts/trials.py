@@ -3,7 +3,7 @@
 __all__ = ["infer_by_behaviour"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -11,20 +11,17 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.porting.comparing.align import Pair, align
-from gradproof.porting.layouts.fillings import AGREES, consistent, filled, nearest, unaliased, wide
+from gradproof.porting.layouts.fillings import AGREES, NEARLY, consistent, filled, nearest, unaliased, wide
 from gradproof.porting.layouts.groups import Group, components, module_groups, proposals
 from gradproof.porting.layouts.guesses import guesses
 from gradproof.porting.layouts.layout import Layout, Move
+from gradproof.porting.layouts.leftovers import with_leftovers
+from gradproof.porting.layouts.steady import steady_run
+from gradproof.porting.layouts.tried import FURTHER, Tried
 from gradproof.porting.port import Call, Forced, Port, Run
 
 MOST_RUNS = 200
 """Of the port. Every run tries the next proposal of all modules at once."""
-
-CLEARLY = 10.0
-"""So many times smaller is the error of the best proposal, where none agrees, than that of all others: something else is wrong."""
-
-FURTHER = 8
-"""Proposals that are tried after one that agrees, to see whether it is the only one."""
 
 AGAIN = 2
 """Rounds, while some leaf is open: with the first filling all units before it may happen to be off, and modules of other
@@ -56,58 +53,22 @@ def infer_by_behaviour(
         search.align(pairs)
         search.try_out()
         new = search.layout()
-        layout = new if not again or _certain(new) > _certain(layout) else layout
+        layout = new if not again or _rank(new) > _rank(layout) else layout
         clear = {move.target: move for move in layout.moves if _is_certain(move)}
         if len(clear) == len(search.own):
             break
         found = {**clear, **(known or {})}
         pairs = search.trusted()
-    return layout
+    return layout if known else with_leftovers(layout, search.targets)
 
 
 def _is_certain(move: Move) -> bool:
     return move.confirmed != "shape" and not move.alternatives
 
 
-def _certain(layout: Layout) -> int:
-    return sum(_is_certain(move) for move in layout.moves)
-
-
-@dataclass
-class _Tried:
-    """A group, and what its proposals came to."""
-
-    group: Group
-    ways: list[tuple[Move, ...]]
-    errors: list[float] = field(default_factory=list)
-
-    @property
-    def current(self) -> tuple[Move, ...]:
-        """What is to be tried next, or has turned out best."""
-        return self.ways[len(self.errors)] if not self.done else self.ways[self.best]
-
-    @property
-    def first(self) -> int | None:
-        """The first that agrees."""
-        return next((at for at, error in enumerate(self.errors) if error <= AGREES), None)
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing is left to try."""
-        tried = len(self.errors)
-        return tried == len(self.ways) or (self.first is not None and tried > self.first + FURTHER)
-
-    @property
-    def best(self) -> int:
-        """The first that agrees; else what is clearly nearest; else what is usual."""
-        if self.first is not None:
-            return self.first
-        if not self.errors:
-            return 0
-        order = np.argsort(self.errors, kind="stable")
-        nearest = int(order[0])
-        alone = len(order) < 2 or self.errors[order[1]] > CLEARLY * self.errors[nearest]
-        return nearest if alone else 0
+def _rank(layout: Layout) -> tuple[int, int]:
+    """First what is certain, then what has any origin at all."""
+    return sum(_is_certain(move) for move in layout.moves), len(layout.moves)
 
 
 class _Search:
@@ -130,9 +91,9 @@ class _Search:
         used = {piece.source for move in known.values() for piece in move.pieces}
         self.sources = {path: shape for path, shape in self.shapes.items() if path not in used}
         self.targets = {path: x.shape for path, x in self.own.items() if path not in known}
-        self.run = reference.run(Call(inputs_ref, parameters=self.leaves, forward_only=True))
+        self.run = steady_run(reference, Call(inputs_ref, parameters=self.leaves, forward_only=True))
         self.pairs: tuple[Pair, ...] = ()
-        self.tried: list[_Tried] = []
+        self.tried: list[Tried] = []
         self.runs = 0
 
     def align(self, pairs: Sequence[Pair] | None) -> None:
@@ -159,7 +120,7 @@ class _Search:
         return tuple(
             pair
             for pair in self.pairs
-            if errors.get(pair.reference, inf) <= AGREES or not whole[pair.reference].name
+            if errors.get(pair.reference, inf) <= NEARLY or not whole[pair.reference].name
         )
 
     def layout(self) -> Layout:
@@ -175,18 +136,15 @@ class _Search:
             self.shapes,
         )
 
-    def _told(self, tried: _Tried) -> dict[str, Move]:
-        best = tried.ways[tried.best]
-        agrees = tried.first is not None
-        others = [
-            way for way, error in zip(tried.ways, tried.errors, strict=False) if agrees and error <= AGREES
-        ]
+    def _told(self, tried: Tried) -> dict[str, Move]:
+        best, agreeing = tried.ways[tried.best], tried.agreeing
+        others = [tried.ways[at] for at in agreeing if at <= agreeing[0] + FURTHER]
         told = {}
         for at, move in enumerate(best):
             ways = [way[at] for way in others if not self._same(way[at], move)]
             ambiguous = len({repr(way) for way in ways})
             told[move.target] = replace(
-                move, confirmed="behaviour" if agrees else "shape", alternatives=ambiguous
+                move, confirmed="behaviour" if agreeing else "shape", alternatives=ambiguous
             )
         return told
 
@@ -200,14 +158,14 @@ class _Search:
         self.runs += 1
         made = {path: move.of(self.leaves) for path, move in {**self.known, **moves}.items()}
         leaves = {path: made.get(path, leaf) for path, leaf in self.own.items()}
-        return self.port.run(Call(self.inputs, parameters=leaves, forward_only=True, forced=forced))
+        return steady_run(self.port, Call(self.inputs, parameters=leaves, forward_only=True, forced=forced))
 
     def _regroup(self, run: Run, pairs: tuple[Pair, ...]) -> None:
         self.pairs = consistent(self.run, run, pairs)
         groups, rest = module_groups(
             self.run, run, self.pairs, self.sources, self.targets, self.reference.shared
         )
-        self.tried = [_Tried(group, self._ways(group)) for group in (*groups, rest) if group.targets]
+        self.tried = [Tried(group, self._ways(group)) for group in (*groups, rest) if group.targets]
         self.rest = self.tried[-1] if rest.targets else None
 
     def _ways(self, group: Group) -> list[tuple[Move, ...]]:
@@ -227,7 +185,7 @@ class _Search:
         for targets, nodes in components(acts):
             ways = proposals({target: options[target] for target in targets}, {})
             group = Group(rest.group.sources, {t: rest.group.targets[t] for t in targets}, nodes)
-            self.tried.append(_Tried(group, ways))
+            self.tried.append(Tried(group, ways))
 
     def _moved_by(
         self, target: str, base: Run, moves: Mapping[str, Move], forced: Mapping[str, Forced]

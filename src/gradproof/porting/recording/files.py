@@ -57,7 +57,7 @@ def record(
     library = _format(file)
     side = _Recording(port.framework, port, _on_host(inputs), _on_host(targets), watched=nodes)
     side.seeds = _seeds(side)
-    _ = side.double, side.own, side.moved
+    _ = side.double, side.own, side.redrawn, side.moved, side.in_own_dtype
     recorded = RecordedPort(
         framework=port.framework,
         parameters=port.parameters,

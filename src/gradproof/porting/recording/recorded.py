@@ -76,6 +76,13 @@ class RecordedPort:
             f"{self.path or 'a recorded port'} holds no step of an optimizer: that needs {self.framework} itself"
         )
 
+    def filled(self, leaves: Mapping[str, HostArray], /) -> Any:
+        """Raise NotRunnableError: what would be filled was not recorded."""
+        raise NotRunnableError(
+            f"{self.path or 'a recorded port'} holds arrays and runs, no {self.framework} model that could be filled with"
+            f" {len(leaves)} arrays: call filled() of the port itself, where {self.framework} is installed"
+        )
+
     def _found(self, call: Call) -> Run:
         left = [kept for kept in self.runs if kept.double == call.double]
         asked = {"inputs": fingerprint(call.inputs), "parameters": self._parameters(call)}

@@ -92,7 +92,10 @@ def _agreement(report: PortReport) -> str:
         if sizes:
             parts.append(f"{_span(sizes)} {STAGES[what]}" if what != "step" else STAGES[what])
     worst = [stage.worst for each in found for stage in each.values() if not isnan(stage.worst)]
-    told = [", ".join(parts) or in_words(report.reason), f"worst {multiple(max(worst))} bar" if worst else ""]
+    told = [
+        ", ".join(parts) or in_words(report.reason),
+        f"worst {multiple(max(worst))} bar" if worst and max(worst) <= 1 else "",
+    ]
     details = dict.fromkeys(compared.detail for compared in every)
     return f"{names}: {'; '.join(filter(None, [*told, roundings(report), *details]))}"
 
