@@ -12,7 +12,13 @@ from gradproof.codes import CODES
 DOCS = Path(__file__).parent.parent / "docs"
 HOWTO = sorted(page for page in (DOCS / "howto").glob("*.md") if page.stem != "shell")
 PAGES = [DOCS / "index.md", DOCS / "tutorial.md", *HOWTO]
-NEEDS = {"port": ["flax", "torch"], "torch": ["torch"], "jax": ["jax", "torch"], "scipy": ["scipy"], "reports": ["matplotlib", "jinja2"]}
+NEEDS = {
+    "port": ["flax", "torch"],
+    "torch": ["torch"],
+    "jax": ["jax", "torch"],
+    "scipy": ["scipy"],
+    "reports": ["matplotlib", "jinja2"],
+}
 
 
 def blocks(page):

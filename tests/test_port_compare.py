@@ -288,6 +288,28 @@ def test_a_gradient_that_is_zero_but_for_rounding_is_no_loss_of_precision():
     assert not [f for f in report.compared["b"].findings if f.what == "precision" and f.leaf == "0.bias"]
 
 
+class Dropping(nn.Module):
+    """Dropout on the branch of a residual, in a module that the other side has not."""
+
+    def __init__(self, rate):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.out = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.drop = nn.Dropout(rate) if rate else None
+
+    def forward(self, x):
+        branch = self.fc(x)
+        return self.out(x + (self.drop(branch) if self.drop else branch))
+
+
+def test_dropout_that_is_on_is_named():
+    report = compare({"a": torch_port(Dropping(0.2)), "b": torch_port(Dropping(0.0))}, (X,))
+    assert report.verdict is Verdict.DISAGREES
+    (diagnosis,) = report.compared["b"].diagnoses
+    assert diagnosis.code == "GP228"
+    assert diagnosis.correction == "put a into evaluation mode"
+
+
 # A backward pass written by hand
 
 

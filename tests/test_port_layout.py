@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradproof.porting.layouts.layout import Layout, LayoutError, Move, Piece, transfer
+from gradproof.porting.layouts.layout import Layout, LayoutError, Move, Piece
+from gradproof.porting.layouts.transferring import transfer
 
 SHAPES = {
     "w": (6, 4),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gradproof.porting.layouts.inference import as_layout, infer_layout
-from gradproof.porting.layouts.layout import Layout, LayoutError, transfer
+from gradproof.porting.layouts.layout import Layout, LayoutError
+from gradproof.porting.layouts.transferring import transfer
 from gradproof.porting.layouts.trials import infer_by_behaviour
 from gradproof.porting.port import Run, Seen
 

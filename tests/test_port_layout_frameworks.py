@@ -5,7 +5,7 @@ import pytest
 
 from gradproof.porting.doors import flax_port, torch_port
 from gradproof.porting.layouts.inference import infer_layout
-from gradproof.porting.layouts.layout import transfer
+from gradproof.porting.layouts.transferring import transfer
 from gradproof.porting.layouts.trials import infer_by_behaviour
 from gradproof.porting.port import Call
 

@@ -23,7 +23,8 @@ __all__ = [
 
 from gradproof.porting.compare import compare
 from gradproof.porting.doors import equinox_port, flax_port, function_port, torch_port
-from gradproof.porting.layouts.layout import Layout, LayoutError, transfer
+from gradproof.porting.layouts.layout import Layout, LayoutError
+from gradproof.porting.layouts.transferring import transfer
 from gradproof.porting.port import Port
 from gradproof.porting.problem import PortProblem
 from gradproof.porting.record import Compared, PortReport, PortResult

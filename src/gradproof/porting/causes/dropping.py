@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.causes.evidence import Evidence, residual
+from gradproof.porting.causes.evidence import Evidence, float64, residual
 from gradproof.porting.causes.numbers import plain, round_number
 from gradproof.porting.stretch import Cause, Stretch
 
@@ -34,6 +34,21 @@ def dropout_causes(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
                 else " and does not scale the others"
             )
             yield Cause("GP228", words + scaled + ": dropout is on", off, scale or share)
+            return
+    yield from _on_the_way(stretch, evidence)
+
+
+def _on_the_way(stretch: Stretch, evidence: Evidence) -> Iterator[Cause]:
+    """A module of the reference inside this stretch that drops entries of what is added to the rest: a residual's branch."""
+    for key, given in stretch.inputs.items():
+        name, _, call = key.partition(" input")
+        thinned = stretch.inputs.get(name + call) if " input" in key else None
+        if thinned is None or thinned.shape != given.shape or given.shape != evidence.found.shape:
+            continue
+        rate = _rate(float64(given), float64(thinned), evidence.allowance)
+        if rate is not None and evidence.is_found(evidence.expected - thinned + given):
+            words = f"{{reference}} drops {rate[0]:.0%} of the entries of {key}: dropout is on in {name}, and not in {{port}}"
+            yield Cause("GP228", words, "put {reference} into evaluation mode", rate[1] or rate[0])
             return
 
 

@@ -13,6 +13,14 @@ import numpy as np
 from gradproof.arrays import HostArray, in_double
 from gradproof.point import UNIT_ROUNDOFF
 from gradproof.porting.comparing.bars import DOUBLE, NOTHING, Rounded, Samples, typical
+from gradproof.porting.comparing.picks import (
+    buffer_of,
+    cotangent_of,
+    gradient_of,
+    output_of,
+    picked,
+    value_of,
+)
 from gradproof.porting.port import Call, NotRunnableError, Port, Run
 from gradproof.progress import Meter
 from gradproof.trees import flatten
@@ -200,36 +208,53 @@ class Side:
         samples = Samples(
             own=None if self.own is None else pick(self.own),
             roundoff=self.error_roundoff,
-            redrawn=_picked(self.redrawn, pick),
-            moved=_picked(self.moved, pick),
-            further=lambda: _picked(self.moved_further, pick),
+            redrawn=picked(self.redrawn, pick),
+            moved=picked(self.moved, pick),
+            further=lambda: picked(self.moved_further, pick),
         )
         return Rounded.of(double, samples)
 
     def gradient(self, path: str) -> Rounded:
         """Of a parameter, by the port's own path."""
-        return self.rounded(partial(_gradient, path=path))
+        found = self.rounded(partial(gradient_of, path=path))
+        terms = self._terms(path, found.value.size)
+        return found.beside(terms) if typical(found.value) < NOTHING * terms else found
+
+    def _terms(self, path: str, size: int) -> float:
+        """Size of the sums that a gradient is: cotangents times values, at the parameter's module, or anywhere if it has none."""
+        seen = [node for node in self.double.nodes if node.cotangent is not None]
+        own = [node for node in seen if node.name and path.startswith((f"{node.name}.", f"{node.name}["))]
+        deepest = max((len(node.name) for node in own), default=0)
+        nodes = [node for node in own if len(node.name) == deepest] or seen
+        if not nodes or not size:
+            return 0.0
+        back = max(
+            typical(in_double(node.cotangent)) * node.value.size
+            for node in nodes
+            if node.cotangent is not None
+        )
+        return back / size * max(typical(in_double(node.value)) for node in nodes)
 
     def buffer(self, path: str) -> Rounded:
         """What is not trained, after the run."""
-        return self.rounded(partial(_buffer, path=path))
+        return self.rounded(partial(buffer_of, path=path))
 
     @cached_property
     def outputs(self) -> dict[str, Rounded]:
         """By path."""
-        return {path: self.rounded(partial(_output, path=path)) for path in self.double.outputs}
+        return {path: self.rounded(partial(output_of, path=path)) for path in self.double.outputs}
 
     @cached_property
     def values(self) -> dict[str, Rounded]:
         """Of the nodes, by key."""
-        found = {node.key: self.rounded(partial(_value, key=node.key)) for node in self.double.nodes}
+        found = {node.key: self.rounded(partial(value_of, key=node.key)) for node in self.double.nodes}
         return _with_cancelling(found)
 
     @cached_property
     def cotangents(self) -> dict[str, Rounded]:
         """Of the nodes that have one, by key. Where a framework has none the loss does not depend on the value: zero."""
         told = {
-            node.key: self.rounded(partial(_cotangent, key=node.key))
+            node.key: self.rounded(partial(cotangent_of, key=node.key))
             for node in self.double.nodes
             if node.cotangent is not None
         }
@@ -255,12 +280,6 @@ def _with_cancelling(found: dict[str, Rounded]) -> dict[str, Rounded]:
     return judged
 
 
-def _picked(
-    runs: tuple[Run, Run] | None, pick: Callable[[Run], HostArray | None]
-) -> tuple[HostArray | None, ...] | None:
-    return None if runs is None else tuple(map(pick, runs))
-
-
 class _Counted:
     """A port that is asked through its Side."""
 
@@ -273,25 +292,3 @@ class _Counted:
     def run(self, call: Call, /) -> Run:
         """As the port does."""
         return self._side.ask(replace(call, targets=self._side.targets))
-
-
-def _gradient(run: Run, path: str) -> HostArray | None:
-    return None if run.gradients is None else run.gradients.get(path)
-
-
-def _buffer(run: Run, path: str) -> HostArray | None:
-    return run.buffers.get(path)
-
-
-def _output(run: Run, path: str) -> HostArray | None:
-    return run.outputs.get(path)
-
-
-def _value(run: Run, key: str) -> HostArray | None:
-    node = run.by_key.get(key)
-    return None if node is None else node.value
-
-
-def _cotangent(run: Run, key: str) -> HostArray | None:
-    node = run.by_key.get(key)
-    return None if node is None else node.cotangent

@@ -94,5 +94,5 @@ def filled(
         elif leaf.ndim < 2:
             made[path] = rng.normal(size=leaf.shape) * 0.5
         else:
-            made[path] = rng.normal(size=leaf.shape) * (max(leaf.shape) / leaf.size) ** 0.5
+            made[path] = rng.normal(size=leaf.shape) * (max(leaf.shape) / max(leaf.size, 1)) ** 0.5
     return made

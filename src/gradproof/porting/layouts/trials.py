@@ -18,7 +18,7 @@ from gradproof.porting.layouts.layout import Layout, Move
 from gradproof.porting.layouts.leftovers import with_leftovers
 from gradproof.porting.layouts.steady import steady_run
 from gradproof.porting.layouts.tried import FURTHER, Tried
-from gradproof.porting.port import Call, Forced, Port, Run
+from gradproof.porting.port import Call, Forced, NotRunnableError, Port, Run
 
 MOST_RUNS = 200
 """Of the port. Every run tries the next proposal of all modules at once."""
@@ -71,6 +71,17 @@ def _rank(layout: Layout) -> tuple[int, int]:
     return sum(_is_certain(move) for move in layout.moves), len(layout.moves)
 
 
+def _first_run(reference: Port, inputs: tuple[Any, ...], seed: int) -> tuple[dict[str, HostArray], Run]:
+    """The reference with distinct random values, so that nothing hides; one that was recorded, with those that it had."""
+    own = {**reference.parameters, **reference.buffers}
+    leaves = filled(own, reference.buffers, seed)
+    try:
+        return leaves, steady_run(reference, Call(inputs, parameters=leaves, forward_only=True))
+    except NotRunnableError:
+        run = reference.run(Call(inputs, forward_only=True))
+        return {path: wide(leaf) for path, leaf in own.items()}, run
+
+
 class _Search:
     """Both ports, the reference's random values, and what was found."""
 
@@ -84,14 +95,13 @@ class _Search:
         seed: int,
     ) -> None:
         self.reference, self.port, self.inputs = reference, port, inputs_port
-        self.leaves = filled({**reference.parameters, **reference.buffers}, reference.buffers, seed)
+        self.leaves, self.run = _first_run(reference, inputs_ref, seed)
         self.shapes = {path: np.shape(leaf) for path, leaf in self.leaves.items()}
         self.own = {path: wide(leaf) for path, leaf in {**port.parameters, **port.buffers}.items()}
         self.known = known
         used = {piece.source for move in known.values() for piece in move.pieces}
         self.sources = {path: shape for path, shape in self.shapes.items() if path not in used}
         self.targets = {path: x.shape for path, x in self.own.items() if path not in known}
-        self.run = steady_run(reference, Call(inputs_ref, parameters=self.leaves, forward_only=True))
         self.pairs: tuple[Pair, ...] = ()
         self.tried: list[Tried] = []
         self.runs = 0
