@@ -49,6 +49,14 @@ def test_ports():
     assert "GP201" in printed
 
 
+def test_port_bars():
+    pytest.importorskip("torch")
+    pytest.importorskip("jax")
+    printed = output("port_bars.py", "--pairs", "1")
+    assert "all" in printed
+    assert "100 %" in printed
+
+
 def test_locate():
     pytest.importorskip("torch")
     printed = output("locate.py", "--largest", "785", "--trials", "1")

@@ -89,7 +89,8 @@ def test_a_kink_is_no_draw_of_the_roundings(at_the_kink):
     redrawn[0][3], redrawn[1][3] = 1.0, 0.0
     y = x.copy()
     y[3] += 0.25
-    assert gap(rounded(x, redrawn=redrawn), rounded(y)).worst == (3,)
+    found = gap(rounded(x, redrawn=redrawn), rounded(y))
+    assert (found.verdict, found.worst) == (Verdict.DISAGREES, (3,))
 
 
 def test_curvature_is_no_rounding():
@@ -110,7 +111,22 @@ def test_a_kink_is_no_rounding():
     moved[0][3] += 1.0
     y = x.copy()
     y[3] += 0.5
-    assert gap(rounded(x, in_single(x)), rounded(y, in_single(y), moved)).worst == (3,)
+    found = gap(rounded(x, in_single(x)), rounded(y, in_single(y), moved))
+    assert (found.verdict, found.worst) == (Verdict.DISAGREES, (3,))
+
+
+def test_what_cancelling_leaves_is_known_to_the_digits_of_its_terms():
+    left = np.array([1e-17, 3e-17])
+    stuck = rounded(left, own=np.zeros(2)).beside(1.0)
+    assert gap(stuck, rounded(np.zeros(2))).verdict is Verdict.AGREES
+    assert gap(stuck, rounded(np.full(2, 1e-14))).verdict is Verdict.DISAGREES
+
+
+def test_a_small_number_is_known_as_well_as_a_large_one():
+    """A factor of 1e-20 (a constant of physics) takes no digits away."""
+    x = np.array([1.0, 3.0]) * 1e-20
+    small = rounded(x, own=x * (1 + 1e-8)).beside(1.0)
+    assert gap(small, rounded(x * (1 + 1e-9))).verdict is Verdict.DISAGREES
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])

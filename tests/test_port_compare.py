@@ -268,24 +268,30 @@ def test_outputs_that_tell_nothing_agree_with_nothing(inputs, says):
     assert says in report.detail
 
 
-def test_a_gradient_that_is_zero_but_for_rounding_is_no_loss_of_precision():
-    """A bias before a normalisation: float32 leaves 1e-8 of it, or by luck nothing."""
+class Shifted(nn.Module):
+    """A bias before a normalisation, whose gradient is nothing but rounding: 1e-8 of float32's, or by luck 0."""
 
-    def net():
+    def __init__(self, shift):
+        super().__init__()
         torch.manual_seed(3)
-        return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, affine=False), nn.Linear(5, 2))
+        self.fc, self.norm, self.out = nn.Linear(6, 5), nn.BatchNorm1d(5, affine=False), nn.Linear(5, 2)
+        self.shift = shift
 
-    class Shifted(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = net()
+    def forward(self, x):
+        return self.out(self.norm((self.fc(x) + self.shift) - self.shift))
 
-        def forward(self, x):
-            return self.net[2](self.net[1]((self.net[0](x) + 3) - 3))
 
-    report = compare({"a": torch_port(net()), "b": torch_port(Shifted())}, (X[:, 0],))
+def test_a_gradient_that_is_zero_but_for_rounding_is_no_loss_of_precision():
+    report = compare({"a": torch_port(Shifted(0)), "b": torch_port(Shifted(3))}, (X[:, 0],))
     assert report.verdict is Verdict.AGREES
-    assert not [f for f in report.compared["b"].findings if f.what == "precision" and f.leaf == "0.bias"]
+    assert not [f for f in report.compared["b"].findings if f.what == "precision" and f.leaf == "fc.bias"]
+
+
+def test_an_optimizer_that_divides_rounding_by_its_size_is_no_other_optimizer():
+    """Adam moves the bias by the learning rate, up or down as the rounding has it."""
+    ports = {"a": torch_port(Shifted(0)), "b": torch_port(Shifted(3))}
+    adam = dict.fromkeys(ports, lambda p: torch.optim.Adam(p, lr=1e-2, eps=1e-30))
+    assert compare(ports, (X[:, 0],), optimizers=adam).verdict is Verdict.AGREES
 
 
 class Dropping(nn.Module):
@@ -398,6 +404,25 @@ def test_absolute_values_at_zero_are_recognised():
     assert [d.code for d in report.compared["hand"].diagnoses] == ["GP109"]
 
 
+def test_a_slope_that_the_function_does_not_have_is_no_convention():
+    """At its kink |w| has slopes from −1 to 1."""
+    w = np.array([0.0, 1.0, -2.0], np.float32)
+
+    def fun(params, x):
+        return abs(params["w"]) * x
+
+    def vjp(params, x, g):
+        return {"w": (g * np.where(params["w"] == 0, 5.0, np.sign(params["w"])) * x).sum(0)}
+
+    ports = {
+        "torch": function_port(fun, {"w": torch.tensor(w)}),
+        "hand": function_port(fun, {"w": w}, vjp=vjp),
+    }
+    report = compare(ports, (np.ones((2, 3), np.float32),))
+    assert report.verdict is Verdict.DISAGREES
+    assert report.odd_one_out == "hand"
+
+
 # Nothing of the caller's changes, and bad input is refused
 
 
@@ -444,8 +469,8 @@ def test_other_inputs_are_said_to_be_others():
     ports = {"a": torch_port(network()), "b": torch_port(network())}
     report = compare(ports, {"a": (X,), "b": (X + 1,)})
     assert report.verdict is Verdict.DISAGREES
-    assert report.compared["b"].findings[0].what == "inputs"
-    assert report.compared["b"].findings[0].verdict is Verdict.DISAGREES
+    assert {finding.what for finding in report.compared["b"].findings} == {"inputs"}
+    assert "given different inputs" in report.detail
 
 
 def test_progress_is_told():

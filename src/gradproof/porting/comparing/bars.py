@@ -53,6 +53,9 @@ are rounded to bfloat16 so small a move changes one in a thousand.)"""
 NOTHING = 1e-11
 """Share of what it was computed from below which a value is what cancelling left."""
 
+LOST = 1e-2
+"""Relative error of the own run from which on its value has nothing to do with float64's."""
+
 DIGITS = 4.0
 """Units in the last place of the terms that cancelling leaves."""
 
@@ -130,7 +133,11 @@ class Rounded:
         return Rounded(in_double(value), self.errors, self.own)
 
     def beside(self, scale: float) -> "Rounded":
-        """The same, computed from numbers of this size: no better known than their last digits."""
+        """The same, computed from numbers of this size: if it is nothing beside them, and another dtype makes something else of
+        it, no better known than their last digits. (What is merely multiplied by a small number is the same in every dtype.)
+        """
+        if typical(self.value) >= NOTHING * scale or self.own < LOST:
+            return self
         return Rounded(self.value, (*self.errors, Error(ANY, DIGITS * DOUBLE * scale)), self.own)
 
     def bars(self, sizes: HostArray) -> HostArray:

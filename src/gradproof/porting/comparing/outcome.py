@@ -201,9 +201,14 @@ def report_of(
     )
 
 
+def _refutes(refereed: Refereed) -> bool:
+    """Whether the gradient is none of the function's: not its slope, nor between its slopes at a kink."""
+    return refereed.report.verdict is Verdict.DISAGREES or refereed.report.reason is Reason.KINK
+
+
 def _unless_refuted(one: Compared, refereed: Mapping[str, Refereed]) -> Compared:
     """Two conventions at a kink are both right only if each lies between the one-sided slopes."""
-    refuted = [name for name, it in refereed.items() if it.report.verdict is Verdict.DISAGREES]
+    refuted = [name for name, it in refereed.items() if _refutes(it)]
     if one.reason is not Reason.SUBGRADIENT or not refuted:
         return one
     detail = f"{one.detail}; that of {' and '.join(refuted)} is none of the function's slopes"
@@ -251,7 +256,7 @@ def _odd_one_out(
     compared: Mapping[str, Compared],
     refereed: Mapping[str, Refereed],
 ) -> str | None:
-    refuted = [name for name, one in refereed.items() if one.report.verdict is Verdict.DISAGREES]
+    refuted = [name for name, one in refereed.items() if _refutes(one)]
     if len(refuted) == 1:
         return refuted[0]
     differ = [name for name, one in compared.items() if one.verdict is Verdict.DISAGREES]

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradproof.arrays import HostArray, in_double
 from gradproof.point import UNIT_ROUNDOFF
-from gradproof.porting.comparing.bars import DOUBLE, NOTHING, Rounded, Samples, typical
+from gradproof.porting.comparing.bars import DOUBLE, Rounded, Samples, typical
 from gradproof.porting.comparing.picks import (
     buffer_of,
     cotangent_of,
@@ -218,7 +218,7 @@ class Side:
         """Of a parameter, by the port's own path."""
         found = self.rounded(partial(gradient_of, path=path))
         terms = self._terms(path, found.value.size)
-        return found.beside(terms) if typical(found.value) < NOTHING * terms else found
+        return found.beside(terms)
 
     def _terms(self, path: str, size: int) -> float:
         """Size of the sums that a gradient is: cotangents times values, at the parameter's module, or anywhere if it has none."""
@@ -269,14 +269,14 @@ class Side:
 def _with_cancelling(found: dict[str, Rounded]) -> dict[str, Rounded]:
     """Values in the order of their computation: one that is nothing beside the one before is what that leaves when it cancels.
 
-    1 + tanh(x) far below zero is the same wrong digits in every run: no perturbation shows it.
+    1 + tanh(x) far below zero is the same wrong digits in every run of one dtype: no perturbation shows it, another dtype does.
     """
     before = 0.0
     judged = {}
     for key, rounded in found.items():
         size = typical(rounded.value)
-        judged[key] = rounded.beside(before) if size < NOTHING * before else rounded
-        before = size
+        judged[key] = rounded.beside(before)
+        before = max(before, size)
     return judged
 
 
