@@ -31,7 +31,7 @@ ORDER = (
     "diagnosing.names", "diagnosing.judges", "diagnosing.case", "diagnosing.guesses", "diagnosing.fits", "diagnosing.flattened", "diagnosing.partial", "diagnosing.contracts", "diagnosing.terms", "diagnosing.layers", "diagnosing.diagnose", "diagnosing.suspect", "diagnosing.grounds", "diagnosing.together", "diagnosing",
     "inquiry",
     # One Report, then its views.
-    "report.record", "report", "report.words", "report.view", "report.schema", "report.schema_grid", "report.plots_contrast", "report.schema_arrays", "report.schema_probes", "report.plain", "report.schema_check", "report.schema_reader", "report.rows", "report.leaves", "report.causes", "report.blocks", "report.ending", "report.terminal", "report.difference", "report.plots_scale", "report.plots", "report.html_png", "report.html_maps", "report.html_charts", "report.html_leaves", "report.html", "report.html_fragment",
+    "report.record", "report", "report.words", "report.view", "report.schema", "report.schema_grid", "report.plots_contrast", "report.schema_arrays", "report.schema_probes", "report.schema_check", "report.json_text", "report.plain", "report.schema_reader", "report.rows", "report.leaves", "report.causes", "report.blocks", "report.ending", "report.terminal", "report.difference", "report.plots_scale", "report.plots", "report.html_png", "report.html_maps", "report.html_charts", "report.html_leaves", "report.html", "report.html_fragment",
     # The door.
     "writing", "examination", "check", "guard",
     "testing.choices", "testing.checker", "testing.summary", "testing",
@@ -45,7 +45,7 @@ ORDER = (
     # What is told with it.
     "course", "demo", "bench",
     # The public listing, and the command line.
-    "gradproof", "cli.exits", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.running", "cli.port_targets", "cli.porting", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
+    "gradproof", "cli.exits", "cli.targets", "cli.finding", "cli.leaves", "cli.failures", "cli.settings", "cli.writing", "cli.running", "cli.port_targets", "cli.porting", "cli.checking", "cli.proofs", "cli.frameworks", "cli.explaining", "cli.timing", "cli.differing", "cli", "__main__",
 )  # fmt: skip
 """Names below `gradproof`; "gradproof" itself is `__init__`."""
 

@@ -30,7 +30,7 @@ ports = {"torch": Own("torch"), "flax": Own("flax")}
 others = {"numpy": Own("numpy"), "flax": Own("flax")}
 inputs = (np.ones(3),)
 targets = (np.zeros(3),)
-gpt = PortProblem(ports, inputs, reference="flax", layout={"a": "b"}, optimizers={"torch": 1, "flax": 2})
+gpt = PortProblem(ports, inputs, reference="flax", layout={"a": "b"}, optimizers={"torch": 1, "flax": 2}, ignore=("buffer",))
 both = [gpt, PortProblem(others, inputs)]
 _private = PortProblem(ports, inputs)
 seven = 7
@@ -83,7 +83,7 @@ def test_a_problem_is_compared_as_it_says(file, asked, capsys):
     assert list(ports) == ["torch", "flax"]
     assert len(inputs) == 1
     assert more == {
-        "targets": (), "reference": "flax", "layout": {"a": "b"}, "optimizers": {"torch": 1, "flax": 2}, "numeric": False,
+        "targets": (), "reference": "flax", "layout": {"a": "b"}, "optimizers": {"torch": 1, "flax": 2}, "ignore": ("buffer",), "numeric": False,
         "seed": 3, "progress": True,
     }  # fmt: skip
     assert "✓ AGREES  torch ~ flax ~ numpy" in capsys.readouterr().out

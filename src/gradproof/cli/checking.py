@@ -3,10 +3,8 @@
 __all__ = ["run"]
 
 import argparse
-import json
-import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from gradproof.cli.running import Asked, Command, Outcome, console_for, each, he
 from gradproof.cli.settings import choose
 from gradproof.cli.settings import show as show_settings
 from gradproof.cli.targets import parse
+from gradproof.cli.writing import STDOUT, write_json, write_pages
 from gradproof.engine import Workers
 from gradproof.progress import CHECK, meter_for
 from gradproof.report import Report
@@ -26,8 +25,6 @@ from gradproof.report.terminal import show
 
 SCHEMA = 1
 """Version of the layout of --json; a reader that knows another one must not guess."""
-
-STDOUT = "-"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,9 +37,12 @@ def run(options: argparse.Namespace) -> int:
     outcomes = list(each(options, command) if options.json == STDOUT else _shown(options, command, console))
     code = worst(outcome.code for outcome in outcomes)
     if options.html:
-        _write_pages(Path(options.html), [o.report for o in outcomes if o.report is not None])
+        write_pages(Path(options.html), [o.report for o in outcomes if o.report is not None])
     if options.json:
-        _write_json(options.json, outcomes, code)
+        write_json(
+            options.json,
+            {"schema": SCHEMA, "exit": code, "checks": [_plain(outcome) for outcome in outcomes]},
+        )
     return code
 
 
@@ -111,28 +111,6 @@ def _print(asked: Asked, report: Report, console: Console, *, several: bool) -> 
     show(report, console, verbosity)
     if several and verbosity:
         console.print()
-
-
-def _write_pages(file: Path, reports: Sequence[Report]) -> None:
-    """One page into `file`; several beside each other, numbered."""
-    for number, report in enumerate(reports, start=1):
-        place = file if len(reports) == 1 else file.with_stem(f"{file.stem}-{number}")
-        try:
-            report.to_html(place)
-        except (OSError, ImportError) as error:
-            raise ValueError(f"--html={file}: {error}") from None
-
-
-def _write_json(place: str, outcomes: Sequence[Outcome], code: int) -> None:
-    content = {"schema": SCHEMA, "exit": code, "checks": [_plain(outcome) for outcome in outcomes]}
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    if place == STDOUT:
-        sys.stdout.write(text)
-        return
-    try:
-        Path(place).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"--json={place}: {error}") from None
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

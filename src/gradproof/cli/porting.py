@@ -3,7 +3,6 @@
 __all__ = ["run"]
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
@@ -20,6 +19,7 @@ from gradproof.cli.port_targets import LOOKED_FOR, find_ports
 from gradproof.cli.running import console_for, heading
 from gradproof.cli.settings import choose
 from gradproof.cli.targets import Loader, Target, parse
+from gradproof.cli.writing import STDOUT, write_json, write_pages
 from gradproof.porting.port import NotRunnableError
 from gradproof.porting.problem import PortProblem
 from gradproof.porting.record import PortReport
@@ -29,7 +29,6 @@ from gradproof.verdict import Verdict
 SCHEMA = 1
 """Version of the layout of --json; a reader that knows another one must not guess."""
 
-STDOUT = "-"
 RECORDED = (".npz", ".safetensors")
 """Endings of files that `record` writes."""
 
@@ -66,11 +65,14 @@ def run(options: argparse.Namespace) -> int:
     code = worst(outcome.code for outcome in outcomes)
     reports = [outcome.report for outcome in outcomes if outcome.report is not None]
     if options.html:
-        _write_pages(Path(options.html), reports)
+        write_pages(Path(options.html), reports)
     if options.layout:
         _write_layouts(Path(options.layout), reports)
     if options.json:
-        _write_json(options.json, outcomes, code)
+        write_json(
+            options.json,
+            {"schema": SCHEMA, "exit": code, "ports": [_plain(outcome) for outcome in outcomes]},
+        )
     return code
 
 
@@ -211,15 +213,6 @@ def _print(outcome: Outcome, report: PortReport, options: argparse.Namespace, co
         console.print()
 
 
-def _write_pages(file: Path, reports: Sequence[PortReport]) -> None:
-    """One page into `file`; several beside each other, numbered."""
-    for number, report in enumerate(reports, start=1):
-        try:
-            report.to_html(file if len(reports) == 1 else file.with_stem(f"{file.stem}-{number}"))
-        except (OSError, ImportError) as error:
-            raise ValueError(f"--html={file}: {error}") from None
-
-
 def _write_layouts(file: Path, reports: Sequence[PortReport]) -> None:
     """The layout of the only port into `file`; several beside each other, numbered, in the order of the ports."""
     layouts = [compared.layout for report in reports for compared in report.compared.values()]
@@ -229,18 +222,6 @@ def _write_layouts(file: Path, reports: Sequence[PortReport]) -> None:
             place.write_text(layout.to_json(), encoding="utf-8")
         except OSError as error:
             raise ValueError(f"--layout={file}: {error}") from None
-
-
-def _write_json(place: str, outcomes: Sequence[Outcome], code: int) -> None:
-    content = {"schema": SCHEMA, "exit": code, "ports": [_plain(outcome) for outcome in outcomes]}
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    if place == STDOUT:
-        sys.stdout.write(text)
-        return
-    try:
-        Path(place).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"--json={place}: {error}") from None
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

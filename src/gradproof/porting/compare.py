@@ -46,20 +46,19 @@ def compare(  # noqa: PLR0913 -- one question, and what it may be asked with
     optimizer if there are `optimizers`, and the rounding of the ports' own precision. The bars are what rounding did to
     each port, seen by running it in float64 and in its own dtype; there is no tolerance.
 
-    Args:
-        ports: two or more, by name: `torch_port`, `flax_port`, `equinox_port`, `function_port`, or one that was read from a file.
-        inputs: arrays (NumPy, or of any framework), the same for all; or by name of the port, where one wants NCHW and another NHWC.
-        targets: what the ports' losses take beside the output; the same.
-        reference: name of the port that the others are compared with; the first one by default.
-        layout: where the parameters come from (a Layout, a dict {path: path}, a file of `Layout.to_json`; or such by name
-            of the port), where it is not to be found out by value, and else by shape, name and behaviour.
-        optimizers: by name of the port. Torch: a function of the list of parameters; JAX: an optax transformation; NumPy: a
-            function of two dicts, parameters and gradients, that returns the parameters.
-        ignore: stages that are not judged: "buffer" where a framework has no such convention, "precision", "step", "parameter".
-        diagnose: whether to look for the mistake.
-        numeric: whether finite differences decide between gradients that differ where the values agree.
-        seed: of everything that is drawn.
-        progress: True for a bar on standard error, or a function that is told.
+    `ports` are two or more, by name: `torch_port`, `flax_port`, `equinox_port`, `function_port`, or one that `read_port` took from a
+    file. `inputs` are arrays (NumPy's, or of any framework), the same for all; or by name of the port, where one wants NCHW and
+    another NHWC. `targets`, what the ports' losses take beside the output, likewise. `reference` names the port that the others are
+    compared with; by default it is the first.
+
+    `layout` says where the parameters come from (a Layout, a dict {path: path}, a file of `Layout.to_json`; or such by name of the
+    port), where it is not to be found out by value, and else by shape, name and behaviour. `optimizers` are given by name of the port.
+    Torch: a function of the list of parameters; JAX: an optax transformation; NumPy: a function of two dicts, parameters and
+    gradients, that returns the parameters. `ignore` names stages that are not judged: "buffer" where a framework has no such
+    convention, "parameter", "precision", "step".
+
+    `diagnose`: whether to look for the mistake. `numeric`: whether finite differences decide between gradients that differ where
+    the values agree. `seed`: of everything that is drawn. `progress`: True for a bar on standard error, or a function that is told.
 
     Raises ValueError for fewer than two ports, unknown names, or a loss that only some of them have; LayoutError for a
     layout that does not fit; and what a port raises in its run, with a note that says which.

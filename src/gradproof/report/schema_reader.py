@@ -2,16 +2,15 @@
 
 __all__ = ["from_plain", "read"]
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
+from gradproof.report.json_text import admit, parsed, text_of
 from gradproof.report.record import ProbeSummary, Report, SourceResult
 from gradproof.report.schema import FORMAT, SCHEMA, VERSION
 from gradproof.report.schema_arrays import gradients_from
-from gradproof.report.schema_check import mismatch
 from gradproof.verdict import Certificate, Diagnosis, Finding, Location, Reason, Verdict
 
 _Record = TypeVar("_Record")
@@ -25,41 +24,16 @@ _FLOATS = {
 
 def read(source: str | os.PathLike[str]) -> Report:
     """The report in a text that begins with a brace, or in the file of that name."""
-    if isinstance(source, str) and source.lstrip()[:1] in ("{", "["):
-        return from_plain(_parsed(source, "the text"))
-    try:
-        with open(source, encoding="utf-8") as file:
-            text = file.read()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{os.fspath(source)} is no text: {error}") from None
-    return from_plain(_parsed(text, os.fspath(source)))
+    return from_plain(parsed(*text_of(source)))
 
 
 def from_plain(data: Any) -> Report:
     """The report of which `data` is the `to_dict`. Raises ValueError for data of another form."""
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError(f'this is no gradproof report: due is an object with "format": "{FORMAT}"')
-    if data.get("schema") != VERSION:
-        raise ValueError(
-            f"the report has schema {data.get('schema')!r}, this gradproof reads {VERSION}: "
-            "read it with the version that wrote it"
-        )
-    if wrong := mismatch(data, SCHEMA):
-        raise ValueError(f"not a whole gradproof report: {wrong}")
+    admit(data, "gradproof report", (FORMAT, VERSION), SCHEMA)
     report = _report(data)
     for what, path, index in _indices(report):
         _admit_index(what, path, index, report)
     return report
-
-
-def _parsed(text: str, name: str) -> Any:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is not JSON, or cut off: {error}") from None
 
 
 def _report(data: Mapping[str, Any]) -> Report:

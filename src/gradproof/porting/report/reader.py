@@ -2,7 +2,6 @@
 
 __all__ = ["from_plain", "read", "record"]
 
-import json
 import math
 import os
 import types
@@ -13,36 +12,19 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from gradproof.porting.record import PortReport
 from gradproof.porting.report.schema import FORMAT, SCHEMA, VERSION
-from gradproof.report.schema_check import mismatch
+from gradproof.report.json_text import admit, parsed, text_of
 
 _Record = TypeVar("_Record")
 
 
 def read(source: str | os.PathLike[str]) -> PortReport:
     """The report in a text that begins with a brace, or in the file of that name."""
-    if isinstance(source, str) and source.lstrip()[:1] in ("{", "["):
-        return from_plain(_parsed(source, "the text"))
-    try:
-        with open(source, encoding="utf-8") as file:
-            text = file.read()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{os.fspath(source)} is no text: {error}") from None
-    return from_plain(_parsed(text, os.fspath(source)))
+    return from_plain(parsed(*text_of(source)))
 
 
 def from_plain(data: Any) -> PortReport:
     """The report of which `data` is the `to_dict`. Raises ValueError for data of another form."""
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError(
-            f'this is no report of a comparison of ports: due is an object with "format": "{FORMAT}"'
-        )
-    if data.get("schema") != VERSION:
-        raise ValueError(
-            f"the report has schema {data.get('schema')!r}, this gradproof reads {VERSION}: "
-            "read it with the version that wrote it"
-        )
-    if wrong := mismatch(data, SCHEMA):
-        raise ValueError(f"not a whole report of a comparison of ports: {wrong}")
+    admit(data, "report of a comparison of ports", (FORMAT, VERSION), SCHEMA)
     report = record(PortReport, data)
     _admit(report)
     return report
@@ -53,16 +35,6 @@ def record(cls: type[_Record], data: Mapping[str, Any]) -> _Record:
     hints = get_type_hints(cls)
     names = [field.name for field in fields(cast("Any", cls))]  # every one is a dataclass
     return cls(**{name: _value(hints[name], data[name]) for name in names})
-
-
-def _parsed(text: str, name: str) -> Any:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is not JSON, or cut off: {error}") from None
 
 
 def _value(hint: Any, x: Any) -> Any:
