@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.porting.comparing.align import align
-from gradproof.porting.comparing.likeness import best_view
+from gradproof.porting.alignment.align import align
+from gradproof.porting.alignment.likeness import best_view
 from gradproof.porting.port import Run, Seen
 from gradproof.porting.views import View, views
 

@@ -8,9 +8,10 @@ from typing import Any
 from gradproof.arrays import HostArray, is_array
 from gradproof.backend import backend_for, unknown
 from gradproof.porting.comparing.against import Against, OutputPair, output_pairs
-from gradproof.porting.comparing.outcome import Asked, compared_of, report_of
+from gradproof.porting.comparing.outcome import Asked, compared_of
 from gradproof.porting.comparing.sides import Side
 from gradproof.porting.comparing.stages import held
+from gradproof.porting.comparing.together import report_of
 from gradproof.porting.port import Port
 from gradproof.porting.record import PortReport
 from gradproof.porting.seeds import seed_for

@@ -9,9 +9,9 @@ from functools import cached_property, partial
 import numpy as np
 
 from gradproof.arrays import HostArray, in_double
-from gradproof.porting.comparing.align import Pair, align
+from gradproof.porting.alignment.align import Pair, align
+from gradproof.porting.alignment.likeness import best_view
 from gradproof.porting.comparing.bars import Gap, Rounded, gap
-from gradproof.porting.comparing.likeness import best_view
 from gradproof.porting.comparing.sides import Side
 from gradproof.porting.layouts.layout import Layout, Move
 from gradproof.porting.port import Forced, NotRunnableError, Run, Seen

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
+from gradproof.porting.alignment.align import Pair
 from gradproof.porting.comparing.against import Against
-from gradproof.porting.comparing.align import Pair
 from gradproof.porting.comparing.bars import Gap
 from gradproof.porting.port import Run, Seen
 from gradproof.porting.record import Mark, Row

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.arrays import HostArray, in_double
+from gradproof.porting.alignment.align import Pair
 from gradproof.porting.causes import (
     causes_of_backward,
     causes_of_buffers,
@@ -20,7 +21,6 @@ from gradproof.porting.causes import (
 )
 from gradproof.porting.causes.steps import causes_of_step
 from gradproof.porting.comparing.against import Against
-from gradproof.porting.comparing.align import Pair
 from gradproof.porting.comparing.blame import Blame
 from gradproof.porting.comparing.findings import label
 from gradproof.porting.comparing.lasting import stepped_sides

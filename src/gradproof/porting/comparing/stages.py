@@ -9,11 +9,11 @@ import numpy as np
 
 from gradproof.arrays import HostArray
 from gradproof.point import UNIT_ROUNDOFF
+from gradproof.porting.alignment.likeness import best_view
 from gradproof.porting.comparing.against import Against
 from gradproof.porting.comparing.bars import Gap, Rounded, exactly, gap
 from gradproof.porting.comparing.findings import label, names_of, of_gap, said
 from gradproof.porting.comparing.lasting import buffers, step
-from gradproof.porting.comparing.likeness import best_view
 from gradproof.porting.comparing.precision import precision
 from gradproof.porting.comparing.sides import Side
 from gradproof.trees import flatten

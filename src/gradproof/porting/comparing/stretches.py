@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradproof.arrays import HostArray, in_double
+from gradproof.porting.alignment.align import Pair
 from gradproof.porting.comparing.against import Against
-from gradproof.porting.comparing.align import Pair
 from gradproof.porting.port import Module, Port, Run, Seen
 from gradproof.porting.stretch import Stretch
 

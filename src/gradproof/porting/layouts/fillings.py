@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.comparing.align import Pair
+from gradproof.porting.alignment.align import Pair
 from gradproof.porting.layouts.layout import Move
 from gradproof.porting.layouts.names import role
 from gradproof.porting.port import Run

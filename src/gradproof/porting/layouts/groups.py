@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 from math import prod
 
-from gradproof.porting.comparing.align import Pair
+from gradproof.porting.alignment.align import Pair
 from gradproof.porting.layouts.layout import Move
 from gradproof.porting.layouts.origins import Guess, Shapes
 from gradproof.porting.port import Run

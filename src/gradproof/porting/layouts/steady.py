@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.comparing.align import call_of
+from gradproof.porting.alignment.align import call_of
 from gradproof.porting.port import Call, Forced, Port, Run, Seen
 
 MOST_PASSES = 24

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.comparing.align import Pair, align
+from gradproof.porting.alignment.align import Pair, align
 from gradproof.porting.layouts.fillings import AGREES, NEARLY, consistent, filled, nearest, unaliased, wide
 from gradproof.porting.layouts.groups import Group, components, module_groups, proposals
 from gradproof.porting.layouts.guesses import guesses

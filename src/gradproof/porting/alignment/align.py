@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from gradproof.arrays import HostArray
-from gradproof.porting.comparing.likeness import EQUAL, best_view, likeness_of, long_axes
+from gradproof.porting.alignment.likeness import EQUAL, best_view, likeness_of, long_axes
 from gradproof.porting.port import Run, Seen
 from gradproof.porting.views import View
 

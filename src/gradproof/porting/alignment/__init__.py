@@ -1,0 +1,1 @@
+"""Which value of one port is which of another, and how it is read there."""
