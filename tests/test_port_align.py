@@ -101,6 +101,23 @@ def test_inputs_are_paired_with_their_modules_only(rng):
     assert paired(ours, ours) == [("qk input", "qk input"), ("qk", "qk")]
 
 
+def test_the_input_of_a_layer_is_paired_even_if_it_equals_another_value(rng):
+    """A residual that is missing makes the input of the normalisation after it equal to the branch alone."""
+    x, branch = rng.normal(size=(2, 4, 5))
+    norm = (x + branch) / 2
+    ours = [
+        seen("tok2", branch),
+        seen("norm2", x + branch, role="input", kind="LayerNorm"),
+        seen("norm2", norm, kind="LayerNorm"),
+    ]
+    theirs = [
+        seen("t_out", branch),
+        seen("ln_b", branch, role="input", kind="LayerNorm"),
+        seen("ln_b", norm + 0.1, kind="LayerNorm"),
+    ]
+    assert ("norm2 input", "ln_b input") in paired(ours, theirs)
+
+
 def test_inputs_are_not_paired_where_one_module_takes_more_of_them(rng):
     """`attention(x, x, x)` and `attention(x)`."""
     x, y = rng.normal(size=(2, 2, 5))

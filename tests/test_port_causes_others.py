@@ -14,6 +14,7 @@ from gradproof.porting.causes import (
     causes_of_parameter,
     causes_of_precision,
 )
+from gradproof.porting.causes.forward import causes_of_stretch
 from gradproof.porting.stretch import Stretch
 
 SEEDS = (0, 1, 2)
@@ -342,3 +343,13 @@ def test_a_shorter_format_inside_is_named():
     assert causes_of_precision(single, y, single, y, (unit, unit)) == ()
     assert causes_of_precision(single * (1 + 4 * unit), y, single, y, (unit, unit)) == ()
     assert causes_of_precision(short, y, single, y, (2.0**-8, unit)) == ()
+
+
+def test_a_relu_is_no_dropout():
+    """A leaky ReLU of the other side is not zero where the ReLU is: below 0, and nowhere else."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 6, 8))
+    stretch = Stretch(
+        "a", "b", "input", "", "", {}, {}, {}, {}, np.maximum(x, 0.0), np.where(x > 0, x, 0.1 * x), 1e-14
+    )
+    assert "GP228" not in {cause.code for cause in causes_of_stretch(stretch)}

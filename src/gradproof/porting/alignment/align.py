@@ -130,7 +130,7 @@ def _of_inputs(
         for k, m in zip(*given, strict=True):
             likeness, view = best_view(ours[k].value, theirs[m].value)
             exact = (k, m) in equal
-            free = _alike(ours[k].name, theirs[m].name) >= NAMESAKES or not (k in rows or m in columns)
+            free = not alien or not (k in rows or m in columns)
             if view is None or not (exact or free) or (sure and likeness <= ALIKE):
                 continue
             found = likeness, view

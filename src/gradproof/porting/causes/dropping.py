@@ -65,7 +65,11 @@ def _rate(full: HostArray, thinned: HostArray, allowance: float) -> tuple[float,
         return None
     share, rate = zeros / (zeros + left), 1.0 - 1.0 / factor
     if factor < 1 + 1e-9:
-        return (share, 0.0) if residual(one, other) <= allowance and _scattered(zero) else None
+        return (
+            (share, 0.0)
+            if residual(one, other) <= allowance and _scattered(zero) and not _is_cut(full, zero)
+            else None
+        )
     far = abs(share - rate) > DEVIATIONS * sqrt(rate * (1 - rate) / zero.size) * _clusters(zero)
     return None if far or round_number(rate) is None else (share, rate)
 
@@ -77,6 +81,12 @@ def _clusters(zero: HostArray) -> float:
         if zero.shape[axis] > 1 and np.all(lines == lines[:1]):
             return sqrt(zero.shape[axis]) * _clusters(lines[0])
     return 1.0
+
+
+def _is_cut(full: HostArray, zero: HostArray) -> bool:
+    """Whether the zeros are the entries on one side of 0: a ReLU."""
+    dropped, kept = full[zero], full[~zero]
+    return bool((np.all(dropped < 0) and np.all(kept >= 0)) or (np.all(dropped > 0) and np.all(kept <= 0)))
 
 
 def _scattered(zero: HostArray) -> bool:

@@ -234,6 +234,7 @@ def _wrong_statistics(ground: _Ground) -> list[Move]:
     """Those that differ on the reference's inputs too."""
     against = ground.against
     wrong = {finding.leaf for finding in ground.wrong("buffer") if finding.reason is not Reason.MISSING}
+    wrong -= {finding.leaf for finding in ground.wrong("parameter")}  # they began with other values
     moves = [move for move in against.layout.moves if label(move) in wrong and move.pieces]
     if against.local is None or not moves:
         return moves

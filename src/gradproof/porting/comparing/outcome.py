@@ -82,6 +82,10 @@ def _notes(against: Against, asked: Asked) -> Iterator[str]:
         if pair.view is not None and pair.view.axes != tuple(range(len(pair.view.axes))):
             axes = ", ".join(map(str, pair.view.axes))
             yield f"{against.port.name}'s output {pair.port} has the reference's axes in the order ({axes})"
+    guessed = [label(move) for move in against.layout.moves if move.confirmed == "shape"]
+    if guessed and against.transferred:
+        more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
+        yield f"where {guessed[0]}{more} goes is a guess by name and shape: if it is wrong, give layout="
     yield from (f"not judged, as asked: {stage}" for stage in sorted(asked.ignore))
 
 
