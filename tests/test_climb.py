@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradproof.numeric import Line, climb
@@ -204,6 +204,7 @@ def test_the_samples_are_kept():
 @given(
     st.lists(st.floats(-4, 4), min_size=2, max_size=6), st.floats(0.1, 3), st.floats(-3, 3), st.floats(0.1, 2)
 )
+@example([0.0, 0.0], 1.0, 3.0, 0.1)
 def test_the_bar_of_a_short_ladder_holds(coefficients, frequency, phase, turn):
     """Along another direction: the same function, stretched."""
 

@@ -7,6 +7,7 @@ elsewhere, as long as what they say themselves of the truncation does not contra
 __all__ = ["again", "few_levels"]
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,6 +45,8 @@ def again(lines: Sequence[Line], like: Slope) -> list[Slope]:
 def _short(line: Line, steps: HostArray, noise: HostArray, like: Slope) -> Slope:
     plus, minus = (np.array([line(sign * float(h)) for h in steps]) for sign in (1.0, -1.0))
     short = few_levels(Ladder(steps, plus, minus, line.centre), noise)
+    # It borrows the noise of the whole ladder, and knows it no better.
+    short = replace(short, bar=np.maximum(short.bar, like.bar))
     enough = np.all((short.bar <= WIDER * like.bar) & ~short.kink & ~short.constant)
     return short if enough else climb(line)
 
