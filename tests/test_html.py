@@ -15,7 +15,7 @@ from gradproof import Report, check
 from gradproof.check import check_problem
 from gradproof.course import course_problem
 from gradproof.faults import plant
-from gradproof.report.html import MOST_BYTES
+from gradproof.report.html_page import MOST_BYTES
 from gradproof.report.html_png import NOT_FINITE, png, shades
 from gradproof.report.plots_scale import scale_of
 from gradproof.trees import leaves_by_path

@@ -31,7 +31,7 @@ ORDER = (
     "diagnosing.names", "diagnosing.judges", "diagnosing.case", "diagnosing.guesses", "diagnosing.fits", "diagnosing.flattened", "diagnosing.partial", "diagnosing.contracts", "diagnosing.terms", "diagnosing.layers", "diagnosing.diagnose", "diagnosing.suspect", "diagnosing.grounds", "diagnosing.together", "diagnosing",
     "inquiry",
     # One Report, then its views.
-    "report.record", "report", "report.words", "report.view", "report.schema", "report.schema_grid", "report.plots_contrast", "report.schema_arrays", "report.schema_probes", "report.schema_check", "report.json_text", "report.plain", "report.schema_reader", "report.rows", "report.leaves", "report.causes", "report.blocks", "report.ending", "report.terminal", "report.difference", "report.plots_scale", "report.plots", "report.html_png", "report.html_maps", "report.html_charts", "report.html_leaves", "report.html", "report.html_fragment",
+    "report.record", "report", "report.words", "report.view", "report.schema", "report.schema_grid", "report.plots_contrast", "report.schema_arrays", "report.schema_probes", "report.schema_check", "report.json_text", "report.plain", "report.schema_reader", "report.rows", "report.leaves", "report.causes", "report.blocks", "report.ending", "report.terminal", "report.difference", "report.plots_scale", "report.plots", "report.html_png", "report.html_maps", "report.html_charts", "report.html_leaves", "report.html_page", "report.html", "report.html_fragment",
     # The door.
     "writing", "examination", "check", "guard",
     "testing.choices", "testing.checker", "testing.summary", "testing",
@@ -67,14 +67,15 @@ OUTSIDE = {"array_api_compat", "numpy", "optree", "rich", "_gradproof_cli"}
 """What the core depends on, besides the standard library; the last is the command line's own door."""
 
 OF_EXTRAS = {
-    "report.html": {"jinja2", "markupsafe"},
+    "report.html": {"jinja2"},
+    "report.html_page": {"jinja2", "markupsafe"},
     "report.plots": {"matplotlib"},
     "report.record": {"matplotlib"},  # for the type of a plot only
     "engine.shipping": {"cloudpickle"},
     "engine.cluster": {"distributed"},
     "engine.pools": {"loky"},
     "engine.workers": {"loky"},
-    "porting.report.html": {"jinja2", "markupsafe"},
+    "porting.report.html": {"jinja2"},
     "porting.recording.as_safetensors": {"safetensors"},
 }
 """What single modules import when they are asked for a view that needs it."""

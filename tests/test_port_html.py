@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 import port_reports as made
-from gradproof.porting.report import html
-from gradproof.porting.report.html import MOST_BYTES, Room
+from gradproof.porting.report.html import Room
+from gradproof.report import html_page
+from gradproof.report.html_page import MOST_BYTES
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "col"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -105,7 +106,7 @@ def test_what_is_folded_is_there_behind_details(pages):
 
 def test_a_page_that_would_be_too_large_is_cut_and_says_so(monkeypatch):
     whole = made.many().to_html()
-    monkeypatch.setattr(html, "MOST_BYTES", len(whole) // 3)
+    monkeypatch.setattr(html_page, "MOST_BYTES", len(whole) // 3)
     text = made.many().to_html()
     assert len(text.encode()) < len(whole) // 3
     assert "the JSON has them all" in text

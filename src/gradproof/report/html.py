@@ -1,18 +1,16 @@
 """A Report as one HTML page: from its JSON data alone, without anything from elsewhere, readable without scripts."""
 
-__all__ = ["MOST_BYTES", "page"]
+__all__ = ["page"]
 
 import math
-from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
-from hashlib import sha256
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from gradproof.report.ending import again, answer, remarks
 from gradproof.report.html_charts import chart
 from gradproof.report.html_leaves import Room, leaf_table, sections, told
+from gradproof.report.html_page import assets, fitted, template
 from gradproof.report.record import ProbeSummary, Report
 from gradproof.report.schema_reader import from_plain
 from gradproof.report.view import CONTRACTS, EVERYTHING, Order, View
@@ -22,9 +20,6 @@ from gradproof.verdict import Finding, Verdict
 if TYPE_CHECKING:
     from jinja2 import Template
 
-MOST_BYTES = 2_000_000
-"""Of a page: what does not fit is left out, and counted."""
-
 PEN = Pen()
 
 _WIDE = 10**6
@@ -33,43 +28,13 @@ _WIDE = 10**6
 
 def page(data: Mapping[str, Any]) -> str:
     """The page of a report's `to_dict`. Raises ImportError where Jinja2 is missing, ValueError for other data."""
-    template, report = _template(), from_plain(data)
-    room, text = Room(), ""
-    while not text or len(text.encode("utf-8", "replace")) >= MOST_BYTES:
-        text = template.render(**_model(report, room), **_assets())
-        room = room.halved()
-    return text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written
+    made, report = _template(), from_plain(data)
+    return fitted(lambda room: made.render(**_model(report, room), **assets()), Room())
 
 
 @cache
 def _template() -> "Template":
-    try:
-        from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 -- an extra, wanted for this only
-    except ImportError as error:
-        raise ImportError('a report in HTML needs Jinja2: pip install "gradproof[report]"') from error
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda x: PEN.spelled(x) if type(x) is str else x,
-    )
-    environment.globals["Verdict"] = Verdict
-    return environment.from_string(_asset("report.html"))
-
-
-def _asset(name: str) -> str:
-    return files("gradproof.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-@cache
-def _assets() -> dict[str, Any]:
-    """Style and script, and the hash by which a browser runs this script and no other."""
-    from markupsafe import Markup  # noqa: PLC0415 -- comes with Jinja2
-
-    script = _asset("report.js")
-    digest = b64encode(sha256(script.encode()).digest()).decode()
-    return {"style": Markup(_asset("report.css")), "script": Markup(script), "digest": f"sha256-{digest}"}
+    return template("gradproof.report", "report.html", PEN.spelled, Verdict=Verdict)
 
 
 def _model(report: Report, room: Room) -> dict[str, Any]:

@@ -39,10 +39,11 @@ def compared_of(
     diagnose: Callable[[Against, Blame, Sequence[Finding], Mapping[str, Any] | None], Diagnosed] | None,
 ) -> Compared:
     """One port against the reference."""
-    given = tuple(f for f in inputs(against) if f.verdict is Verdict.DISAGREES)
-    if given:
-        return _of_other_inputs(against, given)
-    findings = tuple(f for f in findings_of(against, asked.optimizers) if f.what not in asked.ignore)
+    given = tuple(inputs(against))
+    if others := tuple(f for f in given if f.verdict is Verdict.DISAGREES):
+        return _of_other_inputs(against, others)
+    stages = (f for f in findings_of(against, asked.optimizers) if f.what not in asked.ignore)
+    findings = (*given, *stages)
     blamed = blame(against)
     differs = any(finding.verdict is Verdict.DISAGREES for finding in findings)
     diagnoses, undiagnosed, notes = (

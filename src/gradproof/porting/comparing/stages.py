@@ -21,8 +21,7 @@ from gradproof.verdict import Finding, Reason, Verdict
 
 
 def findings_of(against: Against, optimizers: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """All findings, in the order of the stages."""
-    yield from inputs(against)
+    """All findings but those of the inputs, in the order of the stages."""
     yield from _parameters(against)
     yield from _outputs(against)
     yield from _loss(against)

@@ -1,13 +1,10 @@
 """A PortReport as one HTML page: without anything from elsewhere, readable without scripts."""
 
-__all__ = ["MOST_BYTES", "page"]
+__all__ = ["page"]
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
-from importlib.resources import files
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +24,12 @@ from gradproof.porting.report.saying import (
 from gradproof.porting.report.stages import STAGES, cell, every_stage, stages
 from gradproof.porting.report.tree import Line, named_row, tree_lines
 from gradproof.porting.report.words import HERE, MARKS, Ink, excess, multiple, number, shape_of
+from gradproof.report.html_page import assets, fitted, template
 from gradproof.report.words import SEVERITY, clipped, in_words, named
 from gradproof.verdict import Diagnosis, Finding, Reason, Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Template
-
-MOST_BYTES = 2_000_000
-"""Of a page: what does not fit is left out, and counted."""
 
 INK = Ink()
 
@@ -69,42 +64,13 @@ class Room:
 
 def page(report: PortReport) -> str:
     """The page of a report. Raises ImportError where Jinja2 is missing."""
-    template, room, text = _template(), Room(), ""
-    while not text or len(text.encode("utf-8", "replace")) >= MOST_BYTES:
-        text = template.render(**_model(report, room), **_assets())
-        room = room.halved()
-    return text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written
+    made, shown = _template(), assets(("gradproof.porting.report", "port.css"))
+    return fitted(lambda room: made.render(**_model(report, room), **shown), Room())
 
 
 @cache
 def _template() -> "Template":
-    try:
-        from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 -- an extra, wanted for this only
-    except ImportError as error:
-        raise ImportError('a report in HTML needs Jinja2: pip install "gradproof[report]"') from error
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda x: INK.spelled(x) if type(x) is str else x,
-    )
-    return environment.from_string(_asset("gradproof.porting.report", "port.html"))
-
-
-def _asset(package: str, name: str) -> str:
-    return files(package).joinpath("assets", name).read_text(encoding="utf-8")
-
-
-@cache
-def _assets() -> dict[str, Any]:
-    """Style and script: those of a Report's page, and some style of its own; the hash by which a browser runs the script."""
-    from markupsafe import Markup  # noqa: PLC0415 -- comes with Jinja2
-
-    script = _asset("gradproof.report", "report.js")
-    style = _asset("gradproof.report", "report.css") + _asset("gradproof.porting.report", "port.css")
-    digest = b64encode(sha256(script.encode()).digest()).decode()
-    return {"style": Markup(style), "script": Markup(script), "digest": f"sha256-{digest}"}
+    return template("gradproof.porting.report", "port.html", INK.spelled)
 
 
 def _model(report: PortReport, room: Room) -> dict[str, Any]:
